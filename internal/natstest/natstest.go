@@ -1,0 +1,115 @@
+// Package natstest runs a real nats-server with JetStream inside the test's
+// process, in the test's temporary directory. The port and the directory stay
+// the same over Stop and Start, so a test can take the broker away and bring it
+// back with what it had stored.
+package natstest
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// ready bounds how long a server may take to accept connections. It is far
+// above what an idle machine needs, because tests share slow ones.
+const ready = 30 * time.Second
+
+// Server is one embedded nats-server. Its methods may not be called
+// concurrently with each other.
+type Server struct {
+	tb    testing.TB
+	opts  *server.Options
+	srv   *server.Server
+	store string
+}
+
+// Start runs a server on a free port of 127.0.0.1 with file storage below
+// tb.TempDir(), and stops it when the test ends. opts change the server's
+// options before it starts; host, port and the store directory may be changed too.
+func Start(tb testing.TB, opts ...func(*server.Options)) *Server {
+	tb.Helper()
+	o := &server.Options{
+		Host:      "127.0.0.1",
+		Port:      server.RANDOM_PORT,
+		JetStream: true,
+		StoreDir:  tb.TempDir(),
+		NoLog:     true,
+		NoSigs:    true,
+	}
+	for _, opt := range opts {
+		opt(o)
+	}
+	s := &Server{tb: tb, opts: o, store: o.StoreDir}
+	s.Start()
+	tb.Cleanup(s.Stop)
+	return s
+}
+
+// Start runs the server again after [Server.Stop], on the same port and store.
+// It does nothing while the server runs.
+func (s *Server) Start() {
+	s.tb.Helper()
+	if s.srv != nil {
+		return
+	}
+	srv, err := server.NewServer(s.opts.Clone())
+	if err != nil {
+		s.tb.Fatalf("natstest: configure the server: %v", err)
+	}
+	go srv.Start()
+	if !srv.ReadyForConnections(ready) {
+		srv.Shutdown()
+		s.tb.Fatalf("natstest: the server on port %d accepts no connections after %s", s.opts.Port, ready)
+	}
+	if addr, ok := srv.Addr().(*net.TCPAddr); ok {
+		s.opts.Port = addr.Port
+	}
+	s.srv = srv
+}
+
+// Stop shuts the server down and waits until it is gone. What it stored stays.
+// It does nothing when the server is not running.
+func (s *Server) Stop() {
+	if s.srv == nil {
+		return
+	}
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+	s.srv = nil
+}
+
+// Restart is Stop and Start.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Stop()
+	s.Start()
+}
+
+// URL is where clients connect, the same over restarts.
+func (s *Server) URL() string {
+	return fmt.Sprintf("nats://%s", net.JoinHostPort(s.opts.Host, fmt.Sprint(s.opts.Port)))
+}
+
+// StoreDir is where the server keeps its streams.
+func (s *Server) StoreDir() string { return s.store }
+
+// Connect opens a connection that reconnects for ever and quickly, and closes
+// it when tb ends. opts come last, so they win.
+func (s *Server) Connect(tb testing.TB, opts ...nats.Option) *nats.Conn {
+	tb.Helper()
+	all := append([]nats.Option{
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(20 * time.Millisecond),
+		nats.ReconnectJitter(0, 0),
+	}, opts...)
+	nc, err := nats.Connect(s.URL(), all...)
+	if err != nil {
+		tb.Fatalf("natstest: connect to %s: %v", s.URL(), err)
+	}
+	tb.Cleanup(nc.Close)
+	return nc
+}
