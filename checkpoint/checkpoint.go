@@ -1,0 +1,82 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version is the newest form of the record that this code reads and writes.
+const Version = 1
+
+// ErrNewer is returned by [Decode] for a record that a newer binjet wrote.
+// Reading on without understanding it could skip or repeat events.
+var ErrNewer = errors.New("checkpoint was written by a newer version of binjet: upgrade this one")
+
+// Checkpoint is the record on the checkpoint subject: who wrote it, and what is
+// true of the stream at its sequence.
+type Checkpoint struct {
+	V      int    `json:"v"`
+	Source string `json:"source"`
+	// Epoch counts take-overs. It never decreases on a stream that keeps its data.
+	Epoch uint64 `json:"epoch"`
+	// Instance is the process that wrote it.
+	Instance string `json:"instance"`
+	// Nonce is unique to the write, so that a writer that lost the reply can tell
+	// whether its own write is what the stream holds.
+	Nonce string `json:"nonce"`
+
+	Position
+
+	// From is the sequence at which Position was true. 0 means the record's own,
+	// as in every batch; a take-over keeps the one of the record it replaced.
+	From uint64 `json:"from,omitempty"`
+	// Count is how many events of this source have been published in all.
+	Count uint64 `json:"count"`
+	// PrevSeq is the sequence of the checkpoint before, which this one replaced.
+	PrevSeq uint64    `json:"prev_seq"`
+	At      time.Time `json:"at"`
+	// Released says that its writer stopped cleanly: another may take over at once.
+	Released bool `json:"released,omitempty"`
+}
+
+// Encode returns the record as it is stored.
+func (c Checkpoint) Encode() ([]byte, error) {
+	c.V = Version
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode checkpoint: %w", err)
+	}
+	return data, nil
+}
+
+// Decode reads a record. It refuses one of a newer version by [ErrNewer], and
+// anything that is not a whole record.
+func Decode(data []byte) (Checkpoint, error) {
+	var head struct {
+		V int `json:"v"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint is not a record of binjet: %w", err)
+	}
+	if head.V > Version {
+		return Checkpoint{}, fmt.Errorf("%w (record version %d, known up to %d)", ErrNewer, head.V, Version)
+	}
+	var c Checkpoint
+	if err := json.Unmarshal(data, &c); err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint is not a record of binjet: %w", err)
+	}
+	if c.V < 1 || c.Source == "" || c.Nonce == "" || c.Epoch == 0 {
+		return Checkpoint{}, fmt.Errorf("checkpoint is not a record of binjet: v, source, nonce or epoch is missing")
+	}
+	return c, nil
+}
+
+// TrueAt is the sequence at which the position of c, stored at seq, was true.
+func (c Checkpoint) TrueAt(seq uint64) uint64 {
+	if c.From != 0 {
+		return c.From
+	}
+	return seq
+}

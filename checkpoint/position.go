@@ -1,0 +1,103 @@
+package checkpoint
+
+import (
+	"time"
+
+	"github.com/binjet/binjet"
+)
+
+// Position is how far a source has been published, and where to read on.
+type Position struct {
+	Flavor Flavor `json:"flavor"`
+	// ServerUUID is the server that was read last; "" where it has none (MariaDB).
+	ServerUUID string `json:"server_uuid,omitempty"`
+	// Resume is the GTID set to dump from: it holds only transactions that are
+	// wholly published, or that had nothing to publish.
+	Resume GTIDSet `json:"resume"`
+	// Partial is set while a transaction larger than a batch is being published.
+	Partial *Partial `json:"partial,omitempty"`
+	// Snapshot is set until the rows that lay in the tables at the start are published.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Last is the last transaction that was published, to be verified on resume.
+	Last *Last `json:"last,omitempty"`
+}
+
+// Partial says how much of a large transaction is published.
+type Partial struct {
+	GTID GTID `json:"gtid"`
+	Rows int  `json:"rows"` // events of it already in the stream
+}
+
+// Last describes the last published transaction.
+type Last struct {
+	GTID      GTID      `json:"gtid"`
+	Committed time.Time `json:"committed"`
+	Rows      int       `json:"rows"`
+	Hash      uint32    `json:"hash"` // CRC-32C over IDs and payloads
+}
+
+// Snapshot is the progress of publishing the rows that were there at the start.
+type Snapshot struct {
+	// Done are the tables that are finished, Table the one at work, After the
+	// last ID published of it.
+	Done  []string `json:"done,omitempty"`
+	Table string   `json:"table,omitempty"`
+	After string   `json:"after,omitempty"`
+	// Begun tells a snapshot whose position (Resume) is fixed from one that has yet to start.
+	Begun bool `json:"begun,omitempty"`
+}
+
+// Transaction is what a reader of the binlog yields: a committed transaction, or
+// a part of one that is too large to hold, or some rows of a snapshot. One
+// without messages moves the position only.
+type Transaction struct {
+	GTID      GTID
+	Committed time.Time
+	Messages  []binjet.Message
+	// Offset is how many messages of this transaction came in earlier parts.
+	Offset int
+	// More says that further parts of this transaction follow.
+	More bool
+	// Hash is [Last.Hash] of the whole transaction, set on its last part.
+	Hash uint32
+
+	// Snapshot, when set, is the progress after these rows; At is the position the
+	// snapshot was taken at. End says that the snapshot is complete.
+	Snapshot *Snapshot
+	At       GTIDSet
+	End      bool
+	// ServerUUID is the server it was read from.
+	ServerUUID string
+}
+
+// Clone returns a copy that shares nothing that [Position.Apply] changes.
+func (p Position) Clone() Position {
+	p.Resume = p.Resume.Clone()
+	return p
+}
+
+// Apply moves p past tx. Parts of a transaction only count what is done of it: p
+// moves past the transaction with its last part.
+func (p *Position) Apply(tx *Transaction) {
+	if tx.ServerUUID != "" {
+		p.ServerUUID = tx.ServerUUID
+	}
+	if tx.Snapshot != nil {
+		p.Resume = tx.At.Clone()
+		p.Snapshot = tx.Snapshot
+		if tx.End {
+			p.Snapshot = nil
+		}
+		return
+	}
+	rows := tx.Offset + len(tx.Messages)
+	if tx.More {
+		p.Partial = &Partial{GTID: tx.GTID, Rows: rows}
+		return
+	}
+	p.Partial = nil
+	p.Resume.Add(tx.GTID)
+	if rows > 0 {
+		p.Last = &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash}
+	}
+}
