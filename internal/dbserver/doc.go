@@ -1,0 +1,40 @@
+// Package dbserver gets and runs throw-away MySQL and MariaDB servers: for the
+// tests, for the quick-start example and for development on a laptop.
+//
+// # Why not simply a container
+//
+// The interesting tests kill, freeze and restart the database in the middle of
+// a transaction. That wants a server that starts in a second, that is signalled
+// directly, and whose files can be looked at; and it should work where there is
+// no container registry to pull from, or no Docker at all. So a container is one
+// way of five. [Start] takes the first of these that gives a server of the
+// wanted flavour and version:
+//
+//  1. the program named by BINJET_TEST_MYSQLD or BINJET_TEST_MARIADBD;
+//  2. mysqld or mariadbd on PATH or in a system directory;
+//  3. a server fetched earlier, in ${XDG_CACHE_HOME:-$HOME/.cache}/binjet;
+//  4. Docker, with an image that is present already (BINJET_MYSQL_IMAGE and
+//     BINJET_MARIADB_IMAGE, or the official image): nothing is ever pulled;
+//  5. the package mirror that this Debian or Ubuntu machine is configured with:
+//     the server package and its libraries (their own libc included) are
+//     unpacked into the cache. Nothing is installed and root is not needed.
+//
+// When none does, the error ([UnavailableError]) says for each why not.
+//
+// # What the server is like
+//
+// GTIDs and a row binlog with full images and full metadata, an empty data
+// directory (copied from a template that is initialised once for each version),
+// root without password, listening on 127.0.0.1 only. A transaction that was
+// committed survives [Server.Kill]: redo log and binlog reach the operating
+// system at every commit. Only with [Options.Durable] do they reach the disk.
+//
+// # Who ends it
+//
+// The server is a child of this process and does not outlive it, however this
+// process ends: on Linux the kernel kills it (PR_SET_PDEATHSIG, which follows
+// the thread that made the child, so that each child has a locked thread of its
+// own); a container has a small guard process that waits for the end of a pipe.
+// It is in a process group of its own, so Ctrl-C reaches the program first, which
+// can then stop the database last.
+package dbserver

@@ -1,0 +1,194 @@
+package dbserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// launcher starts and signals a server: a program of this machine or a container.
+type launcher interface {
+	fmt.Stringer
+	// prepare makes the data directory unless it is there.
+	prepare(ctx context.Context, dir string) error
+	// command is a process that lives as long as the server does.
+	command(ctx context.Context, port int, args []string) (*exec.Cmd, error)
+	pid(c *child) int
+	terminate(ctx context.Context, c *child) error
+	kill(ctx context.Context, c *child) error
+	pause(ctx context.Context, c *child) error
+	resume(ctx context.Context, c *child) error
+	// remove tidies up what is not in the directory.
+	remove(ctx context.Context) error
+}
+
+// Attempt is one way of getting a server, and why it gave none.
+type Attempt struct {
+	Source Source
+	Err    error
+}
+
+// UnavailableError says that no way gave a server, and for each why.
+type UnavailableError struct {
+	Flavor  Flavor
+	Version string // as asked for; "" is any
+	Tried   []Attempt
+}
+
+// Error lists what was tried and what can be done.
+func (e *UnavailableError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no %v server could be had. Tried:\n", strings.TrimSpace(e.Flavor.String()+" "+e.Version))
+	for _, a := range e.Tried {
+		fmt.Fprintf(&b, "  %s: %s\n", a.Source, strings.ReplaceAll(a.Err.Error(), "\n", "\n    "))
+	}
+	v, image := e.Flavor.vars()
+	fmt.Fprintf(&b, "Do one of these: install %s (the package is called %s on most systems); set %s to a server program; "+
+		"start Docker and `docker pull %s`, or name a local image in %s.",
+		e.Flavor, e.Flavor.packageName(), v, e.Flavor.images(e.Version)[0], image)
+	return b.String()
+}
+
+// Unwrap gives the reasons, so that errors.Is finds a cancelled context.
+func (e *UnavailableError) Unwrap() []error {
+	errs := make([]error, len(e.Tried))
+	for i, a := range e.Tried {
+		errs[i] = a.Err
+	}
+	return errs
+}
+
+// name is the flavour in the names of files.
+func (f Flavor) name() string { return string(f) }
+
+// vars are the environment variables for a program and for an image.
+func (f Flavor) vars() (program, image string) {
+	if f == MariaDB {
+		return "BINJET_TEST_MARIADBD", "BINJET_MARIADB_IMAGE"
+	}
+	return "BINJET_TEST_MYSQLD", "BINJET_MYSQL_IMAGE"
+}
+
+func (f Flavor) packageName() string { return f.name() + "-server" }
+
+// programs are the names a server program may have. MariaDB's packages also
+// make a mysqld, so only its version tells.
+func (f Flavor) programs() []string {
+	if f == MariaDB {
+		return []string{"mariadbd", "mysqld"}
+	}
+	return []string{"mysqld"}
+}
+
+// find tries each source in turn.
+func find(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
+	ways := map[Source]func(context.Context, Options, func(string) string) (launcher, error){
+		SourceEnv: fromEnv, SourceSystem: fromSystem, SourceCache: fromCache,
+		SourceDocker: fromDocker, SourceFetch: fromMirror,
+	}
+	fail := &UnavailableError{Flavor: o.Flavor, Version: o.Version}
+	for _, source := range o.Sources {
+		l, err := ways[source](ctx, o, getenv)
+		if err == nil {
+			o.Log.DebugContext(ctx, "found a database server", "source", source, "server", l.String())
+			return l, nil
+		}
+		fail.Tried = append(fail.Tried, Attempt{source, err})
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fail
+}
+
+func fromEnv(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
+	name, _ := o.Flavor.vars()
+	program := getenv(name)
+	if program == "" {
+		return nil, fmt.Errorf("%s is not set", name)
+	}
+	h, err := newHost(ctx, o, program)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return h, nil
+}
+
+func fromSystem(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
+	dirs := append(filepath.SplitList(getenv("PATH")), "/usr/sbin", "/usr/local/sbin", "/usr/libexec")
+	var found []string
+	for _, name := range o.Flavor.programs() {
+		for _, dir := range dirs {
+			if path := filepath.Join(dir, name); isProgram(path) && !slices.Contains(found, path) {
+				found = append(found, path)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no %s on PATH or in /usr/sbin", strings.Join(o.Flavor.programs(), " or "))
+	}
+	return firstHost(ctx, o, found)
+}
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return filepath.IsAbs(path) && err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+// firstHost gives the first program that will do.
+func firstHost(ctx context.Context, o Options, programs []string) (launcher, error) {
+	var errs []error
+	for _, p := range programs {
+		h, err := newHost(ctx, o, p)
+		if err == nil {
+			return h, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func fromCache(ctx context.Context, o Options, _ func(string) string) (launcher, error) {
+	programs, err := cachedPrograms(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(programs) == 0 {
+		return nil, fmt.Errorf("no %s in %s", strings.TrimSpace(o.Flavor.String()+" "+o.Version), o.CacheDir)
+	}
+	return firstHost(ctx, o, programs)
+}
+
+// cachedPrograms are the fetched servers of a matching version, newest first.
+// A finished tree has a file .complete with what the program prints as its version.
+func cachedPrograms(o Options) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(o.CacheDir, o.Flavor.name()+"-*", ".complete"))
+	if err != nil {
+		return nil, err
+	}
+	type tree struct {
+		program string
+		version version
+	}
+	var trees []tree
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if b, err := parseBuild(string(text)); err == nil && b.check(o) == nil {
+			trees = append(trees, tree{filepath.Join(filepath.Dir(file), "bin", o.Flavor.programs()[0]), b.version})
+		}
+	}
+	slices.SortFunc(trees, func(a, b tree) int { return slices.Compare(b.version, a.version) })
+	programs := make([]string, len(trees))
+	for i, t := range trees {
+		programs[i] = t.program
+	}
+	return programs, nil
+}

@@ -1,0 +1,98 @@
+package dbserver
+
+import (
+	"fmt"
+	"strings"
+)
+
+// release is what /etc/os-release says about this system.
+type release struct {
+	id       string
+	codename string
+	pretty   string
+}
+
+// parseRelease reads os-release. A derivative of Ubuntu that uses its packages
+// names the Ubuntu release, and counts as Ubuntu.
+func parseRelease(text string) release {
+	var r release
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value = strings.Trim(value, `"'`)
+		switch key {
+		case "ID":
+			if r.id == "" {
+				r.id = value
+			}
+		case "VERSION_CODENAME":
+			if r.codename == "" {
+				r.codename = value
+			}
+		case "UBUNTU_CODENAME":
+			r.id, r.codename = "ubuntu", value
+		case "PRETTY_NAME":
+			r.pretty = value
+		}
+	}
+	return r
+}
+
+// fetchPlan is what get-server.sh is told, in its environment.
+type fetchPlan struct {
+	program    string
+	packages   string
+	suites     string
+	components string
+	codename   string
+	keyring    string
+	want       string
+}
+
+// planFetch chooses suite and packages. Debian's mirror has every suite, so a
+// version is chosen by suite; MySQL is in sid only. Ubuntu has both servers in
+// the release itself (MariaDB in universe), and one version of each.
+func planFetch(r release, f Flavor, want string) (fetchPlan, error) {
+	p := fetchPlan{program: f.programs()[0], codename: r.codename, want: want}
+	switch r.id {
+	case "debian":
+		p.components, p.keyring = "main", "/usr/share/keyrings/debian-archive-keyring.gpg"
+		p.packages = f.name() + "-server-core"
+		p.suites = debianSuite(f, want)
+	case "ubuntu":
+		p.components, p.keyring = "main universe", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+		p.suites = r.codename + " " + r.codename + "-updates"
+		p.packages = "mysql-server-core mysql-server-core-8.4 mysql-server-core-8.0"
+		if f == MariaDB {
+			p.packages = "mariadb-server-core mariadb-server-core-10.6"
+		}
+	default:
+		return p, fmt.Errorf("works on Debian and Ubuntu only, this is %q", r.pretty)
+	}
+	return p, nil
+}
+
+func debianSuite(f Flavor, want string) string {
+	v, err := parseVersion(want)
+	switch {
+	case f == MySQL:
+		return "sid"
+	case err != nil || len(v) == 1 && v[0] == 11: // any, or any 11
+		return "trixie"
+	case len(v) == 1 && v[0] == 10:
+		return "bookworm"
+	}
+	switch v.series() {
+	case "10.11":
+		return "bookworm"
+	case "11.8":
+		return "trixie"
+	}
+	return "sid" // the newest that there is; get-server.sh looks before it downloads
+}
+
+func (p fetchPlan) env() []string {
+	return []string{
+		"PROG=" + p.program, "PACKAGES=" + p.packages, "SUITES=" + p.suites, "COMPONENTS=" + p.components,
+		"CODENAME=" + p.codename, "KEYRING=" + p.keyring, "WANT=" + p.want, "LC_ALL=C",
+	}
+}
