@@ -108,9 +108,15 @@ func find(ctx context.Context, o Options, getenv func(string) string) (launcher,
 
 func fromEnv(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
 	name, _ := o.Flavor.vars()
-	program := getenv(name)
-	if program == "" {
+	if getenv(name) == "" {
 		return nil, fmt.Errorf("%s is not set", name)
+	}
+	program, err := exec.LookPath(getenv(name))
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	h, err := newHost(ctx, o, program)
 	if err != nil {

@@ -112,7 +112,9 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		o.CacheDir = dir
 	}
-	return o, nil
+	var err error
+	o.CacheDir, err = filepath.Abs(o.CacheDir) // servers run in other directories
+	return o, err
 }
 
 func (o Options) validate() error {

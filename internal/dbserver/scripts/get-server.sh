@@ -54,6 +54,7 @@ cat >"$w/apt/apt.conf" <<S
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
+#clear APT::Update::Post-Invoke-Stats;
 #clear DPkg::Post-Invoke;
 Dir::State::Lists "$w/apt/lists";
 Dir::State::status "$w/apt/status";
