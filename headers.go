@@ -1,10 +1,10 @@
 package binjet
 
 import (
-	"encoding/json"
 	"fmt"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // Headers that binjet writes on every event of the stream.
@@ -48,6 +48,16 @@ func (h Headers) Get(name string) string {
 // Set replaces the values of name. It panics on a nil map, as a map does.
 func (h Headers) Set(name, value string) { h[name] = []string{value} }
 
+// Keys returns the names. With Get and Set it makes Headers a TextMapCarrier of OpenTelemetry.
+func (h Headers) Keys() []string {
+	keys := make([]string, 0, len(h))
+	for k := range h {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
 // Clone returns a deep copy; nil stays nil.
 func (h Headers) Clone() Headers {
 	if h == nil {
@@ -80,82 +90,30 @@ func checkHeader(name string, values []string) string {
 	switch {
 	case name == "":
 		return "a header has no name"
-	case strings.IndexFunc(name, notToken) >= 0:
-		return fmt.Sprintf("header name %q holds a colon, white space, a control or a non-ASCII character", name)
+	case !isToken(name):
+		return fmt.Sprintf("header name %s holds more than letters, digits and !#$%%&'*+-.^_`|~, which is all that NATS clients send", clip(name))
 	case len(values) == 0:
-		return fmt.Sprintf("header %q has no value", name)
+		return fmt.Sprintf("header %s has no value", clip(name))
 	}
 	for _, v := range values {
-		if strings.ContainsAny(v, "\r\n\x00") {
-			return fmt.Sprintf("a value of header %q holds a line break or NUL", name)
-		}
-		if strings.TrimSpace(v) != v {
-			return fmt.Sprintf("a value of header %q begins or ends with white space, which the broker would drop", name)
+		switch {
+		case strings.ContainsAny(v, "\r\n\x00"):
+			return fmt.Sprintf("a value of header %s holds a line break or NUL", clip(name))
+		case !utf8.ValidString(v):
+			return fmt.Sprintf("a value of header %s is not valid UTF-8", clip(name))
+		case strings.TrimSpace(v) != v:
+			return fmt.Sprintf("a value of header %s begins or ends with white space, which the broker would drop", clip(name))
 		}
 	}
 	return ""
 }
 
-func notToken(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }
-
-// EncodeHeaders writes headers as the outbox table's headers column holds them:
-// a JSON object of string → string, or → [string] where a name has several
-// values. No headers are nil, which is NULL in the table.
-func EncodeHeaders(h Headers) ([]byte, error) {
-	if len(h) == 0 {
-		return nil, nil
-	}
-	obj := make(map[string]any, len(h))
-	for k, v := range h {
-		if len(v) == 1 {
-			obj[k] = v[0]
-		} else {
-			obj[k] = v
+// isToken reports whether name is a token of RFC 9110. nats.go refuses to send others.
+func isToken(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
 		}
 	}
-	return json.Marshal(obj)
-}
-
-// DecodeHeaders reads what [EncodeHeaders] writes. NULL, an empty column and
-// `null` are no headers. Anything that is not an object of strings and lists of
-// strings, or that [Message.Validate] would refuse in a row, is an error.
-func DecodeHeaders(column []byte) (Headers, error) {
-	if len(column) == 0 {
-		return nil, nil
-	}
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(column, &raw); err != nil {
-		return nil, fmt.Errorf("headers column is not a JSON object: %w", err)
-	}
-	h := make(Headers, len(raw))
-	var faults []string
-	for name, v := range raw {
-		values, err := headerValues(v)
-		if err != nil {
-			return nil, fmt.Errorf("header %q: %w", name, err)
-		}
-		if fault := checkHeader(name, values); fault != "" {
-			faults = append(faults, fault)
-		} else if ReservedHeader(name) && !rowHeader(name) {
-			faults = append(faults, fmt.Sprintf("header %q is reserved", name))
-		}
-		h[name] = values
-	}
-	if len(faults) > 0 {
-		sort.Strings(faults)
-		return nil, fmt.Errorf("headers column: %s", strings.Join(faults, "; "))
-	}
-	return h, nil
-}
-
-func headerValues(v json.RawMessage) ([]string, error) {
-	var one *string
-	if err := json.Unmarshal(v, &one); err == nil && one != nil {
-		return []string{*one}, nil
-	}
-	var many []string
-	if err := json.Unmarshal(v, &many); err != nil || many == nil {
-		return nil, fmt.Errorf("value %s is neither a string nor a list of strings", v)
-	}
-	return many, nil
+	return name != ""
 }

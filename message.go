@@ -3,6 +3,7 @@ package binjet
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -41,9 +42,10 @@ type Message struct {
 	// published. 0 keeps it as long as the stream keeps it. Whole seconds, at least 1 s.
 	ExpireAfter time.Duration
 	// DeliverAt holds back handlers of the SDK until then. Zero means at once.
+	// Microseconds count, what is finer is cut off.
 	DeliverAt time.Time
 
-	// CreatedAt is when the row was inserted. The database sets it.
+	// CreatedAt is when the row was inserted. The database sets it; what stands here is not inserted.
 	CreatedAt time.Time
 }
 
@@ -59,12 +61,20 @@ type ValidationError struct {
 func (e *ValidationError) Error() string {
 	what := "message"
 	if e.ID != "" {
-		what += " " + strconv.Quote(e.ID)
+		what += " " + clip(e.ID)
 	}
 	if e.Topic != "" {
-		what += " on topic " + strconv.Quote(e.Topic)
+		what += " on topic " + clip(e.Topic)
 	}
 	return what + ": " + strings.Join(e.Faults, "; ")
+}
+
+// clip quotes s, which nobody checked, at a length fit for a log line.
+func clip(s string) string {
+	if len(s) <= MaxTopicLength {
+		return strconv.Quote(s)
+	}
+	return strconv.Quote(s[:MaxTopicLength]) + "…"
 }
 
 // Is makes errors.Is(err, ErrInvalid) true.
@@ -78,32 +88,21 @@ func (m *Message) Validate(maxBytes int) error {
 		maxBytes = DefaultMaxBytes
 	}
 	var faults []string
-	add := func(fault string) {
-		if fault != "" {
-			faults = append(faults, fault)
-		}
-	}
 	if m.ID != "" {
-		add(checkID(m.ID))
+		faults = addFault(faults, checkID(m.ID))
 	}
 	if err := CheckTopic(m.Topic); err != nil {
-		add(err.Error())
+		faults = append(faults, err.Error())
 	}
-	add(checkKey(m.Key))
-	add(checkTimes(m))
-	size := len(m.Payload)
-	if size == 0 {
-		add("payload is empty")
+	faults = addFault(faults, checkKey(m.Key))
+	faults = addFault(faults, checkExpiry(m))
+	faults = addFault(faults, checkDeliverAt(m.DeliverAt))
+	if len(m.Payload) == 0 {
+		faults = append(faults, "payload is empty")
 	}
-	if m.ContentType != "" {
-		add(checkHeader(HeaderContentType, []string{m.ContentType}))
-	}
-	for _, name := range sortedNames(m.Headers) {
-		size += headerSize(name, m.Headers[name])
-		add(checkOwnHeader(name, m.Headers[name], m.ContentType))
-	}
-	if size > maxBytes {
-		add(fmt.Sprintf("payload and headers are %d bytes, more than the %d allowed", size, maxBytes))
+	faults = append(faults, m.headerFaults()...)
+	if size := len(m.Payload) + m.headerSize(); size > maxBytes {
+		faults = append(faults, fmt.Sprintf("payload and headers are %d bytes, more than the %d allowed", size, maxBytes))
 	}
 	if faults == nil {
 		return nil
@@ -111,22 +110,57 @@ func (m *Message) Validate(maxBytes int) error {
 	return &ValidationError{ID: m.ID, Topic: m.Topic, Faults: faults}
 }
 
+func addFault(faults []string, fault string) []string {
+	if fault == "" {
+		return faults
+	}
+	return append(faults, fault)
+}
+
+// headerFaults are in the order of the headers' names, whatever that of the map.
+func (m *Message) headerFaults() []string {
+	var faults []string
+	for name, values := range m.Headers {
+		faults = addFault(faults, checkOwnHeader(name, values, m.ContentType))
+	}
+	sort.Strings(faults)
+	if m.ContentType != "" {
+		faults = addFault(faults, checkHeader(HeaderContentType, []string{m.ContentType}))
+	}
+	return faults
+}
+
+// headerSize is what the headers of m's row will take on the stream.
+func (m *Message) headerSize() int {
+	n := 0
+	for name, values := range m.Headers {
+		for _, v := range values {
+			n += headerLine(name, len(v))
+		}
+	}
+	if m.ContentType != "" {
+		n += headerLine(HeaderContentType, len(m.ContentType))
+	}
+	if m.ExpireAfter != 0 {
+		n += headerLine(HeaderTTL, 12)
+	}
+	if !m.DeliverAt.IsZero() {
+		n += headerLine(HeaderDeliverAt, len(CreatedAtLayout))
+	}
+	return n
+}
+
+// headerLine is the size of "name: value\r\n".
+func headerLine(name string, value int) int { return len(name) + value + 4 }
+
 func checkOwnHeader(name string, values []string, contentType string) string {
 	switch {
 	case ReservedHeader(name):
-		return fmt.Sprintf("header %q is reserved: names that begin with Outbox- or Nats- belong to binjet and the broker", name)
-	case name == HeaderContentType && contentType != "":
-		return "header Content-Type is set beside ContentType: set one of them"
+		return fmt.Sprintf("header %s is reserved: names that begin with Outbox- or Nats- belong to binjet and the broker", clip(name))
+	case contentType != "" && strings.EqualFold(name, HeaderContentType):
+		return fmt.Sprintf("header %q is set beside ContentType: set one of them", name)
 	}
 	return checkHeader(name, values)
-}
-
-func headerSize(name string, values []string) int {
-	n := 0
-	for _, v := range values {
-		n += len(name) + len(v) + 4
-	}
-	return n
 }
 
 func checkID(id string) string {
@@ -157,7 +191,7 @@ func checkKey(key string) string {
 	return ""
 }
 
-func checkTimes(m *Message) string {
+func checkExpiry(m *Message) string {
 	switch {
 	case m.ExpireAfter == 0:
 	case m.ExpireAfter < time.Second:
@@ -166,6 +200,13 @@ func checkTimes(m *Message) string {
 		return fmt.Sprintf("ExpireAfter %s is not a whole number of seconds", m.ExpireAfter)
 	case !m.DeliverAt.IsZero() && !m.CreatedAt.IsZero() && m.DeliverAt.Sub(m.CreatedAt) >= m.ExpireAfter:
 		return "the message would expire before DeliverAt"
+	}
+	return ""
+}
+
+func checkDeliverAt(t time.Time) string {
+	if year := t.UTC().Year(); !t.IsZero() && (year < 1 || year > 9999) {
+		return fmt.Sprintf("DeliverAt is in the year %d, which RFC 3339 can't write", year)
 	}
 	return ""
 }
