@@ -2,6 +2,7 @@ package binjet
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func EncodeHeaders(h Headers) ([]byte, error) {
 // m must have passed [Message.Validate].
 func (m *Message) AppendRowHeaders(dst []byte) []byte {
 	start := len(dst)
-	dst = appendHeaders(dst, m.Headers)
+	dst = appendHeaders(slices.Grow(dst, m.headerSize()*5/4), m.Headers)
 	if m.ContentType != "" {
 		dst = appendString(appendName(dst, start, HeaderContentType), m.ContentType)
 	}
