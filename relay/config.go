@@ -1,0 +1,168 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// Source yields what was committed. *binlog.Reader is one.
+type Source interface {
+	// Begin returns where to begin when there is no checkpoint at all.
+	Begin(ctx context.Context) (checkpoint.Position, error)
+	// Verify says whether reading can go on from p. It changes nothing.
+	Verify(ctx context.Context, p checkpoint.Position) error
+	// Stream yields everything behind p in commit order until ctx ends, yield
+	// fails, or going on would break a promise (*[checkpoint.HaltError]).
+	Stream(ctx context.Context, p checkpoint.Position, yield func(*checkpoint.Transaction) error) error
+}
+
+// Limits of an atomic batch. The broker takes 1000 messages; one is the
+// checkpoint. It sets no limit in bytes but holds a batch in memory on R>1.
+const (
+	MaxBatchMessages  = 998
+	DefaultBatchBytes = 4 << 20
+)
+
+// Config of a [Relay]. Source, Name and Conn are required.
+type Config struct {
+	// Source is where transactions come from.
+	Source Source
+	// Name of the source: a token of the checkpoint subject, and what every relay
+	// of the same database must share.
+	Name string
+	// Conn to the broker. It should reconnect for ever; the relay never closes it.
+	Conn *nats.Conn
+	// Stream to publish to. Default OUTBOX.
+	Stream string
+	// SubjectPrefix of events. Default "outbox".
+	SubjectPrefix string
+	// Partitions > 0 puts the key's partition between prefix and topic. It must be
+	// the same for the life of the stream. Default 0, none.
+	Partitions int
+	// Manage creates the stream and the bucket when they are absent, and adds this
+	// source's checkpoint subject to a stream of binjet's. Nothing is ever shrunk.
+	Manage bool
+	// Replicas of a stream that is created. Default 1.
+	Replicas int
+	// Instance names this process; it must be unique. Default host:pid:random.
+	Instance string
+	// Heartbeat is how often an idle leader writes its checkpoint. A standby takes
+	// over after three of them in silence. Default 1 s. It must be the same for all.
+	Heartbeat time.Duration
+	// CommitTimeout is how long to wait for the answer to a commit before asking
+	// the stream what happened. Default 2 s. Too short only costs repetitions.
+	CommitTimeout time.Duration
+	// BatchMessages and BatchBytes bound a batch. Defaults 998 and 4 MiB.
+	BatchMessages, BatchBytes int
+	// QueueBytes bounds what is read ahead of the publisher. Default 8 MiB.
+	QueueBytes int
+	// Logger for what an operator should know. Default: none.
+	Logger *slog.Logger
+	// Hooks observe; see there.
+	Hooks Hooks
+}
+
+// Hooks are called as things happen, from the relay's own goroutines: they must
+// return quickly and not call back. Any may be nil.
+type Hooks struct {
+	// Committed is called for every checkpoint that the stream holds, heartbeats
+	// and take-overs included.
+	Committed func(Commit)
+	// Settled is called when a commit had no OK, with what was found: "committed",
+	// "resend", "deposed", "older" or "retry", and the cause.
+	Settled func(verdict string, cause error)
+	// Role is called when the role changes.
+	Role func(Role)
+}
+
+// Commit describes one stored checkpoint.
+type Commit struct {
+	Events     int           // published with it
+	Bytes      int           // of these events
+	Oldest     time.Time     // commit time of the oldest transaction in it; zero for a heartbeat
+	Duration   time.Duration // from the commit message to the settled outcome
+	Seq        uint64        // of the checkpoint
+	Checkpoint checkpoint.Checkpoint
+}
+
+// Role of a relay.
+type Role string
+
+// The roles.
+const (
+	Standby Role = "standby"
+	Leader  Role = "leader"
+	Stopped Role = "stopped"
+)
+
+func (c Config) withDefaults() Config {
+	c.Stream = or(c.Stream, binjet.DefaultStream)
+	c.SubjectPrefix = or(c.SubjectPrefix, binjet.DefaultSubjectPrefix)
+	c.Replicas = or(c.Replicas, 1)
+	c.Heartbeat = or(c.Heartbeat, time.Second)
+	c.CommitTimeout = or(c.CommitTimeout, 2*time.Second)
+	c.BatchMessages = or(c.BatchMessages, MaxBatchMessages)
+	c.BatchBytes = or(c.BatchBytes, DefaultBatchBytes)
+	c.QueueBytes = or(c.QueueBytes, 8<<20)
+	if c.Instance == "" {
+		host, _ := os.Hostname()
+		c.Instance = fmt.Sprintf("%s:%d:%s", host, os.Getpid(), randomToken(4))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+func (c Config) validate() error {
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(c.Source == nil, "Source is missing")
+	fault(c.Conn == nil, "Conn is missing")
+	if err := binjet.CheckToken(c.Name); err != nil {
+		faults = append(faults, fmt.Errorf("source name: %w", err))
+	}
+	if err := binjet.CheckToken(c.Stream); err != nil {
+		faults = append(faults, fmt.Errorf("stream name: %w", err))
+	}
+	if err := binjet.CheckPrefix(c.SubjectPrefix); err != nil {
+		faults = append(faults, err)
+	}
+	fault(c.Partitions < 0, "partitions: %d is negative", c.Partitions)
+	fault(c.Replicas < 1 || c.Replicas > 5, "replicas: %d is not 1 to 5", c.Replicas)
+	fault(c.Heartbeat < 50*time.Millisecond, "heartbeat %s is shorter than 50 ms", c.Heartbeat)
+	fault(c.CommitTimeout < 10*time.Millisecond, "commit timeout %s is shorter than 10 ms", c.CommitTimeout)
+	fault(c.BatchMessages < 1 || c.BatchMessages > MaxBatchMessages, "batch messages: %d is not 1 to %d", c.BatchMessages, MaxBatchMessages)
+	fault(c.BatchBytes < 1, "batch bytes: %d is not positive", c.BatchBytes)
+	fault(c.QueueBytes < 1, "queue bytes: %d is not positive", c.QueueBytes)
+	return errors.Join(faults...)
+}
+
+func randomToken(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}

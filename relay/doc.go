@@ -1,0 +1,37 @@
+// Package relay is the engine: it takes committed transactions from a [Source],
+// publishes their events to JetStream and moves the checkpoint, so that both
+// happen or neither does.
+//
+// # How
+//
+// Events are published in atomic batches (NATS ADR-50). The last message of
+// each is the source's checkpoint, with the condition that the checkpoint before
+// it is still the last one on its subject. So a batch is stored whole or not at
+// all, the position is never ahead of the data nor behind it, and a relay that
+// was replaced while it was paused can't write: the broker refuses it, not a timer.
+//
+//	standby ──(silent for three heartbeats, or released)──▶ take over
+//	take over: compare-and-set, epoch + 1 ──lost──▶ standby
+//	    │ won
+//	    ▼
+//	lead: read from the position ▶ stage ▶ commit ▶ settle ─┐
+//	    ▲                                                    │
+//	    └──────── one commit in flight, next batch staged ───┘
+//	lead ──newer epoch──▶ standby      lead ──stream older than mine──▶ take over
+//
+// # What an answer means
+//
+// Only an OK means what it says. After anything else, a refusal included, the
+// write may have happened or may still happen: on a cluster a refused batch has
+// been seen to be stored. So every other outcome is settled by reading the
+// checkpoint back from the leader and comparing nonces; [settle] is that rule,
+// alone and pure. Sending again is safe because both copies name the same
+// sequence and at most one of them can find it there.
+//
+// # When the stream is older than what we wrote
+//
+// A broker that lost its newest data lost events and checkpoint together. The
+// relay takes over from the checkpoint that is left, and the binlog says the rest
+// again. Whatever events of ours lie behind that checkpoint are compared with
+// what the binlog yields and not published twice.
+package relay

@@ -1,0 +1,101 @@
+package relay
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// feeder turns transactions into queue items, each of which fits into a batch.
+type feeder struct {
+	encoder
+	queue       *queue
+	maxMessages int
+	maxBytes    int
+}
+
+// feed puts tx into the queue, in parts when it does not fit into one batch.
+func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
+	if len(tx.Messages) == 0 && tx.Snapshot == nil && !tx.More && tx.Offset == 0 {
+		f.queue.skip(tx)
+		return nil
+	}
+	msgs, sizes, err := f.encodeAll(tx)
+	if err != nil {
+		return err
+	}
+	for from := 0; ; {
+		to, bytes := f.cut(sizes, from)
+		part := partOf(tx, from, to)
+		if err := f.queue.put(ctx, item{tx: part, msgs: msgs[from:to], bytes: bytes}); err != nil {
+			return err
+		}
+		if to == len(msgs) {
+			return nil
+		}
+		from = to
+	}
+}
+
+func (f *feeder) encodeAll(tx *checkpoint.Transaction) ([]*nats.Msg, []int, error) {
+	total := len(tx.Messages)
+	if tx.More || tx.Offset > 0 || !f.fits(tx) {
+		total = 0
+	}
+	msgs := make([]*nats.Msg, len(tx.Messages))
+	sizes := make([]int, len(tx.Messages))
+	for i := range tx.Messages {
+		msg, size, err := f.encode(tx, i, total)
+		if err != nil {
+			return nil, nil, err
+		}
+		msgs[i], sizes[i] = msg, size
+	}
+	return msgs, sizes, nil
+}
+
+// fits guesses before encoding whether tx is published whole, for the header
+// that says so; cut decides. The guess may only err towards "larger than a batch".
+func (f *feeder) fits(tx *checkpoint.Transaction) bool {
+	if len(tx.Messages) > f.maxMessages {
+		return false
+	}
+	bytes := 0
+	for i := range tx.Messages {
+		m := &tx.Messages[i]
+		bytes += len(f.prefix) + 2*len(m.Topic) + len(m.ID) + 2*len(m.Key) + len(m.ContentType) + len(m.Payload) + 512
+		for name, values := range m.Headers {
+			for _, v := range values {
+				bytes += len(name) + len(v) + 8
+			}
+		}
+	}
+	return bytes <= f.maxBytes
+}
+
+// cut returns the end of the part that begins at from, and its bytes. A message
+// larger than a batch's bytes is a part of its own.
+func (f *feeder) cut(sizes []int, from int) (to, bytes int) {
+	for to = from; to < len(sizes) && to-from < f.maxMessages; to++ {
+		if to > from && bytes+sizes[to] > f.maxBytes {
+			break
+		}
+		bytes += sizes[to]
+	}
+	return to, bytes
+}
+
+// partOf returns messages from..to of tx as a transaction of its own, which moves
+// the position only as far as these messages go.
+func partOf(tx *checkpoint.Transaction, from, to int) *checkpoint.Transaction {
+	if from == 0 && to == len(tx.Messages) {
+		return tx
+	}
+	part := *tx
+	part.Messages = tx.Messages[from:to]
+	part.Offset = tx.Offset + from
+	part.More = tx.More || to < len(tx.Messages)
+	return &part
+}

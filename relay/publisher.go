@@ -1,0 +1,274 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/checkpoint/store"
+)
+
+// RefusedError is the broker's refusal of a commit, as it was worded.
+type RefusedError struct {
+	Code        int // JetStream's err_code, 503 for no responders
+	Description string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the broker refused: %s (code %d)", e.Description, e.Code)
+}
+
+// Codes of nats-server that no repetition will change.
+const (
+	codeAtomicDisabled = 10174
+	codeNoStream       = 10059
+)
+
+// errNoAnswer says that a commit was not answered in time.
+var errNoAnswer = errors.New("no answer to the commit in time")
+
+// publisher speaks the atomic batch protocol for one stream and knows the answer
+// to one commit at a time. It is used by one goroutine.
+type publisher struct {
+	nc      *nats.Conn
+	subject string // of the checkpoint
+	timeout time.Duration
+
+	inbox   string
+	sub     *nats.Subscription
+	replies chan *nats.Msg
+	serial  uint64
+}
+
+func newPublisher(nc *nats.Conn, subject string, timeout time.Duration) (*publisher, error) {
+	p := &publisher{nc: nc, subject: subject, timeout: timeout,
+		inbox: nc.NewInbox(), replies: make(chan *nats.Msg, 2048)}
+	sub, err := nc.ChanSubscribe(p.inbox+".*", p.replies)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to the broker's answers: %w", err)
+	}
+	p.sub = sub
+	return p, nil
+}
+
+func (p *publisher) close() { _ = p.sub.Unsubscribe() }
+
+// batch is what is committed together: events and the checkpoint behind them.
+// Without events it is a checkpoint alone.
+type batch struct {
+	id     string
+	staged int // messages of it that were sent under id
+	msgs   []*nats.Msg
+	bytes  int
+	events int // moved past, those that were in the stream already included
+	oldest time.Time
+
+	pos checkpoint.Position // after it
+}
+
+func (b *batch) add(it *item) {
+	b.msgs = append(b.msgs, it.msgs...)
+	b.bytes += it.bytes
+	b.events += len(it.msgs)
+	if it.tx != nil && len(it.msgs) > 0 && b.oldest.IsZero() {
+		b.oldest = it.tx.Committed
+	}
+	it.apply(&b.pos)
+}
+
+// stage sends what of b was not sent yet. Nothing of it is visible, nor is
+// anything answered, before the commit.
+func (p *publisher) stage(b *batch) error {
+	if b.id == "" {
+		b.id = randomToken(12)
+	}
+	for ; b.staged < len(b.msgs); b.staged++ {
+		msg := b.msgs[b.staged]
+		msg.Reply = ""
+		msg.Header[headerBatchID] = []string{b.id}
+		msg.Header[headerBatchSequence] = []string{strconv.Itoa(b.staged + 1)}
+		if err := p.nc.PublishMsg(msg); err != nil {
+			return fmt.Errorf("stage event %s: %w", msg.Header.Get("Outbox-Id"), err)
+		}
+	}
+	return nil
+}
+
+// restage forgets what was sent of b, so that it is sent again under a new ID.
+func (b *batch) restage() { b.id, b.staged = "", 0 }
+
+// commit sends the checkpoint as the last message of b, on the condition that
+// the one at expect is still the last. The answer comes by replies.
+func (p *publisher) commit(b *batch, record []byte, expect uint64) error {
+	if err := p.stage(b); err != nil {
+		return err
+	}
+	p.serial++
+	msg := &nats.Msg{Subject: p.subject, Reply: p.reply(), Data: record, Header: nats.Header{
+		headerExpectedSeq: []string{strconv.FormatUint(expect, 10)},
+		headerRollup:      []string{"sub"},
+	}}
+	if len(b.msgs) > 0 {
+		msg.Header[headerBatchID] = []string{b.id}
+		msg.Header[headerBatchSequence] = []string{strconv.Itoa(len(b.msgs) + 1)}
+		msg.Header[headerBatchCommit] = []string{"1"}
+	}
+	if err := p.nc.PublishMsg(msg); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func (p *publisher) reply() string { return p.inbox + "." + strconv.FormatUint(p.serial, 10) }
+
+// answer reads a reply: the sequence that the checkpoint got, or why there is
+// none. mine is false for an answer to something else.
+func (p *publisher) answer(reply *nats.Msg) (seq uint64, mine bool, err error) {
+	if reply.Subject != p.reply() {
+		return 0, false, nil
+	}
+	if reply.Header.Get("Status") == "503" {
+		return 0, true, &RefusedError{Code: 503, Description: "no stream answers on this subject"}
+	}
+	var ack struct {
+		Error *struct {
+			ErrCode     int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+		Seq uint64 `json:"seq"`
+	}
+	if err := json.Unmarshal(reply.Data, &ack); err != nil {
+		return 0, true, fmt.Errorf("answer to the commit is unreadable: %w", err)
+	}
+	switch {
+	case ack.Error != nil:
+		return 0, true, &RefusedError{Code: ack.Error.ErrCode, Description: ack.Error.Description}
+	case ack.Seq == 0:
+		return 0, true, errors.New("answer to the commit names no sequence")
+	}
+	return ack.Seq, true, nil
+}
+
+// wait waits for the answer to the last commit.
+func (p *publisher) wait(ctx context.Context) (uint64, error) {
+	timer := time.NewTimer(p.timeout)
+	defer timer.Stop()
+	for {
+		select {
+		case reply := <-p.replies:
+			if seq, mine, err := p.answer(reply); mine {
+				return seq, err
+			}
+		case <-timer.C:
+			return 0, errNoAnswer
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// write is a commit from its beginning to its settled end.
+type write struct {
+	batch      *batch
+	record     []byte
+	checkpoint checkpoint.Checkpoint
+	attempt    attempt
+}
+
+// settleLoop finds out what became of w, whose first try ended with cause, and
+// sends it again for as long as the stream does not hold it. It returns the
+// sequence, or [errDeposed], or an *olderError, or ctx's error.
+func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, cause error, seen func(verdict, error)) (uint64, error) {
+	started := time.Now()
+	var reconnected time.Time
+	for try := 0; ; try++ {
+		if err := permanent(cause); err != nil {
+			return 0, err
+		}
+		readCtx, cancel := context.WithTimeout(ctx, p.timeout)
+		held, err := st.Load(readCtx)
+		cancel()
+		var undecodable *store.DecodeError
+		if errors.As(err, &undecodable) {
+			return 0, &checkpoint.HaltError{Problem: "the checkpoint subject " + p.subject + " holds something else than a checkpoint that this version can use",
+				Hint: "See who else writes to it", Cause: err}
+		}
+		v := settle(w.attempt, held, err)
+		seen(v, errors.Join(cause, notFoundIsNoCause(err)))
+		switch v {
+		case committed:
+			return held.Seq, nil
+		case deposed:
+			return 0, fmt.Errorf("%w: epoch %d of %s holds the checkpoint at sequence %d", errDeposed, held.Epoch, held.Instance, held.Seq)
+		case older:
+			return 0, &olderError{mine: w.attempt.prevSeq, held: held.Seq}
+		}
+		if err := sleep(ctx, backoff(try)); err != nil {
+			return 0, err
+		}
+		if time.Since(started) > 2*time.Second && time.Since(reconnected) > 5*time.Second && len(p.nc.Servers()) > 1 {
+			reconnected = time.Now() // a server that is cut off from its peers keeps refusing
+			_ = p.nc.ForceReconnect()
+		}
+		if v == resend {
+			w.batch.restage()
+			if cause = p.commit(w.batch, w.record, w.attempt.prevSeq); cause != nil {
+				continue
+			}
+			var seq uint64
+			if seq, cause = p.wait(ctx); cause == nil {
+				return seq, nil
+			}
+		}
+	}
+}
+
+func permanent(cause error) error {
+	var refused *RefusedError
+	if errors.As(cause, &refused) && refused.Code == codeAtomicDisabled {
+		return fmt.Errorf("%w: allow atomic batches in the stream's configuration (allow_atomic)", cause)
+	}
+	return nil
+}
+
+func notFoundIsNoCause(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+var errDeposed = errors.New("another relay took over")
+
+// olderError says that the stream holds an older checkpoint than it had
+// acknowledged, or none (held 0).
+type olderError struct{ mine, held uint64 }
+
+func (e *olderError) Error() string {
+	return fmt.Sprintf("the stream holds the checkpoint at sequence %d where %d had been stored", e.held, e.mine)
+}
+
+// backoff grows from 20 ms to 2 s, with jitter of a half.
+func backoff(try int) time.Duration {
+	d := 20 * time.Millisecond << min(try, 7)
+	d = min(d, 2*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

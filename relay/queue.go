@@ -1,0 +1,130 @@
+package relay
+
+import (
+	"context"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// item is what the publisher takes from the queue: a transaction, or a part of
+// one, that fits into a batch, or the positions of transactions without events.
+type item struct {
+	tx      *checkpoint.Transaction
+	msgs    []*nats.Msg
+	bytes   int
+	skipped checkpoint.GTIDSet // when tx is nil
+	uuid    string             // server the skipped ones were read from
+}
+
+func (it *item) apply(p *checkpoint.Position) {
+	if it.tx != nil {
+		p.Apply(it.tx)
+		return
+	}
+	p.Resume.AddSet(it.skipped)
+	p.Partial = nil
+	if it.uuid != "" {
+		p.ServerUUID = it.uuid
+	}
+}
+
+// queue holds what was read and is not yet in a batch, bounded by bytes. One
+// goroutine puts, one takes.
+type queue struct {
+	limit int
+	ready chan struct{} // something to take, or closed
+	space chan struct{} // something was taken
+
+	mu    sync.Mutex
+	items []item
+	bytes int
+	err   error // why nothing more will come
+	done  bool
+}
+
+func newQueue(limit int) *queue {
+	return &queue{limit: limit, ready: make(chan struct{}, 1), space: make(chan struct{}, 1)}
+}
+
+// put waits until there is room. A single item larger than the limit is let in
+// when the queue is empty.
+func (q *queue) put(ctx context.Context, it item) error {
+	for !q.tryPut(it) {
+		select {
+		case <-q.space:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (q *queue) tryPut(it item) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes > 0 && q.bytes+it.bytes > q.limit && it.bytes > 0 {
+		return false
+	}
+	q.items = append(q.items, it)
+	q.bytes += it.bytes
+	notify(q.ready)
+	return true
+}
+
+// skip moves the position past a transaction without events. Those that follow
+// each other take no more room than one.
+func (q *queue) skip(tx *checkpoint.Transaction) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := len(q.items); n == 0 || q.items[n-1].tx != nil {
+		q.items = append(q.items, item{})
+	}
+	last := &q.items[len(q.items)-1]
+	last.skipped.Add(tx.GTID)
+	last.uuid = tx.ServerUUID
+	notify(q.ready)
+}
+
+// close says that nothing more will come, and why. What is in the queue can
+// still be taken.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done, q.err = true, err
+	notify(q.ready)
+}
+
+// take returns the first item when fits says yes to it. done is true when the
+// queue is empty and closed; err is what it was closed with.
+func (q *queue) take(fits func(*item) bool) (it item, ok, done bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) == 0 {
+		return item{}, false, q.done, q.err
+	}
+	if !fits(&q.items[0]) {
+		return item{}, false, false, nil
+	}
+	it = q.items[0]
+	q.items[0] = item{}
+	q.items = q.items[1:]
+	q.bytes -= it.bytes
+	notify(q.space)
+	return it, true, false, nil
+}
+
+func (q *queue) size() (items, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items), q.bytes
+}
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

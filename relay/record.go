@@ -1,0 +1,53 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/checkpoint/store"
+)
+
+// prepare makes the write that commits b behind held.
+func (r *Relay) prepare(b *batch, held store.Held) (*write, error) {
+	return r.seal(b, held, checkpoint.Checkpoint{Epoch: held.Epoch, Position: b.pos})
+}
+
+// prepareReleased is prepare for the last write of a clean stop.
+func (r *Relay) prepareReleased(b *batch, held store.Held) (*write, error) {
+	return r.seal(b, held, checkpoint.Checkpoint{Epoch: held.Epoch, Position: b.pos, Released: true})
+}
+
+// prepareSame makes a write that does not move the position, which stays true
+// where it was: a heartbeat, or the release.
+func (r *Relay) prepareSame(held store.Held, released bool) (*write, error) {
+	return r.seal(&batch{pos: held.Position}, held, checkpoint.Checkpoint{
+		Epoch: held.Epoch, Position: held.Position, From: held.TrueAt(held.Seq), Released: released})
+}
+
+// prepareTakeOver makes the write that begins an epoch: the same position, true
+// at the same sequence.
+func (r *Relay) prepareTakeOver(held store.Held, epoch uint64) (*write, error) {
+	return r.seal(&batch{pos: held.Position}, held, checkpoint.Checkpoint{
+		Epoch: epoch, Position: held.Position, From: held.TrueAt(held.Seq)})
+}
+
+func (r *Relay) seal(b *batch, held store.Held, c checkpoint.Checkpoint) (*write, error) {
+	c.V = checkpoint.Version
+	c.Source = r.cfg.Name
+	c.Instance = r.cfg.Instance
+	c.Nonce = randomToken(12)
+	c.Count = held.Count + uint64(b.events)
+	c.PrevSeq = held.Seq
+	c.At = time.Now().UTC()
+	record, err := c.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return &write{batch: b, record: record, checkpoint: c, attempt: attempt{
+		nonce: c.Nonce, epoch: c.Epoch, instance: c.Instance, prevSeq: held.Seq, prevNonce: held.Nonce,
+	}}, nil
+}
+
+func (w *write) held(seq uint64) store.Held {
+	return store.Held{Checkpoint: w.checkpoint, Seq: seq}
+}

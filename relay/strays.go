@@ -1,0 +1,78 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/checkpoint/store"
+)
+
+// strays are events of our source that lie in the stream behind the sequence at
+// which the checkpoint was true: a broker that lost its tail, or its newest
+// checkpoint, may have kept them. Our own take-over stands behind them, so no
+// more can appear, and they are the next events that the binlog yields.
+type strays struct {
+	store  *store.Store
+	source string
+	until  uint64 // sequence of our take-over
+	next   uint64
+	id     string // of the first that is not yet met
+	seq    uint64
+}
+
+// findStrays looks between from and until, both exclusive; nil when there are none.
+func findStrays(ctx context.Context, st *store.Store, source string, from, until uint64) (*strays, error) {
+	s := &strays{store: st, source: source, until: until, next: from + 1}
+	more, err := s.advance(ctx)
+	if err != nil || !more {
+		return nil, err
+	}
+	return s, nil
+}
+
+// advance finds the next stray. The scan has ended only when our own take-over,
+// or something behind it, comes back: "not found" before is a stale answer.
+func (s *strays) advance(ctx context.Context) (more bool, err error) {
+	for try := 0; s.next < s.until; {
+		msg, err := s.store.Next(ctx, s.next)
+		if err != nil {
+			if ctx.Err() != nil || !transient(err) {
+				return false, err
+			}
+			if err := sleep(ctx, backoff(try)); err != nil {
+				return false, err
+			}
+			try++
+			continue
+		}
+		s.next = msg.Seq + 1
+		if msg.Seq < s.until && msg.Header.Get(binjet.HeaderSource) == s.source {
+			s.id, s.seq = msg.Header.Get(binjet.HeaderID), msg.Seq
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func transient(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded)
+}
+
+// match compares the next event of the binlog with the next stray, which must be
+// the same, and reports whether there are more strays.
+func (s *strays) match(ctx context.Context, msg *nats.Msg) (more bool, err error) {
+	id := msg.Header.Get(binjet.HeaderID)
+	if id != s.id {
+		return false, &checkpoint.HaltError{
+			Problem: fmt.Sprintf("sequence %d of the stream, behind the checkpoint, holds event %s where the binlog goes on with %s", s.seq, s.id, id),
+			Hint:    "The stream was put back to a state that this binlog did not lead to, or another program publishes events as this source; nothing was published",
+		}
+	}
+	return s.advance(ctx)
+}

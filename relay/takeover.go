@@ -1,0 +1,141 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/checkpoint/store"
+)
+
+// takeOver makes this relay the leader: one compare-and-set on what was held
+// (nil: nothing), with a higher epoch and the same position. From then on every
+// write of the relay before is refused. Only behind that fence does it look for
+// events of ours that the checkpoint does not cover. [errDeposed] means that
+// another one was quicker, or is alive.
+func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) (store.Held, *strays, error) {
+	from, err := r.startFrom(ctx, held)
+	if err != nil {
+		return store.Held{}, nil, err
+	}
+	if err := r.cfg.Source.Verify(ctx, from.Position.Clone()); err != nil {
+		return store.Held{}, nil, fmt.Errorf("verify the position of source %s: %w", r.cfg.Name, err)
+	}
+	r.mu.Lock()
+	epoch := max(r.epoch, from.Epoch) + 1
+	r.mu.Unlock()
+	w, err := r.prepareTakeOver(from, epoch)
+	if err != nil {
+		return store.Held{}, nil, err
+	}
+	if held == nil { // whatever copy we start from, the subject is empty
+		w.attempt.prevSeq, w.attempt.prevNonce = 0, ""
+	}
+	started := time.Now()
+	seq, err := r.writeAlone(ctx, pub, w)
+	if err != nil {
+		return store.Held{}, nil, err
+	}
+	led := w.held(seq)
+	r.committed(led, w.batch, time.Since(started))
+	behind, err := findStrays(ctx, r.store, r.cfg.Name, led.TrueAt(seq), seq)
+	if err != nil {
+		return store.Held{}, nil, fmt.Errorf("look for events behind the checkpoint: %w", err)
+	}
+	attrs := []any{slog.Uint64("epoch", epoch), slog.Uint64("seq", seq), slog.Uint64("events_so_far", led.Count),
+		slog.String("position", led.Resume.String())}
+	if behind != nil {
+		attrs = append(attrs, slog.Uint64("events_behind_checkpoint_from", behind.seq))
+	}
+	r.log.Info("leading", attrs...)
+	return led, behind, nil
+}
+
+// writeAlone commits w, which holds no events, and settles it.
+func (r *Relay) writeAlone(ctx context.Context, pub *publisher, w *write) (uint64, error) {
+	cause := pub.commit(w.batch, w.record, w.attempt.prevSeq)
+	if cause == nil {
+		var seq uint64
+		if seq, cause = pub.wait(ctx); cause == nil {
+			return seq, nil
+		}
+	}
+	seq, err := pub.settleLoop(ctx, r.store, w, cause, r.settled)
+	var older *olderError
+	if errors.As(err, &older) {
+		err = fmt.Errorf("%w: %w", errDeposed, err) // it moved under us: look again
+	}
+	return seq, err
+}
+
+// startFrom returns the checkpoint to take over from. Where the stream holds
+// none, that is the start policy's position for a stream that never had one, and
+// the newest copy that is provably true for one that lost it.
+func (r *Relay) startFrom(ctx context.Context, held *store.Held) (store.Held, error) {
+	if held != nil {
+		return *held, nil
+	}
+	copies, err := r.listCopies(ctx)
+	if err != nil {
+		return store.Held{}, err
+	}
+	state, err := r.store.State(ctx)
+	if err != nil {
+		return store.Held{}, err
+	}
+	r.mu.Lock()
+	seen := r.seen
+	r.mu.Unlock()
+	found, err := pickCopy(copies, r.cfg.Stream, state)
+	switch {
+	case err != nil:
+		return store.Held{}, err
+	case found != nil:
+		r.log.Warn("the stream lost its checkpoint; going on from the newest copy", slog.Uint64("copy_seq", found.Seq), slog.Uint64("stream_last_seq", state.LastSeq))
+		return store.Held{Checkpoint: found.Checkpoint, Seq: found.Seq}, nil
+	case seen:
+		return store.Held{}, &checkpoint.HaltError{Problem: "the checkpoint vanished from stream " + r.cfg.Stream + " and there is no copy of it",
+			Hint: "Find out who purged the stream; to begin anew, start with an explicit start position"}
+	}
+	pos, err := r.cfg.Source.Begin(ctx)
+	if err != nil {
+		return store.Held{}, fmt.Errorf("find where to begin: %w", err)
+	}
+	return store.Held{Checkpoint: checkpoint.Checkpoint{Position: pos, From: state.LastSeq}}, nil
+}
+
+// pickCopy chooses the newest copy that the stream can be continued from. No
+// copies at all: nil. Copies, but none that proves where the stream stands: halt.
+func pickCopy(copies []store.Copy, stream string, state store.State) (*store.Copy, error) {
+	var mine, newest *store.Copy
+	for i := range copies {
+		c := &copies[i]
+		if c.Stream != stream {
+			continue
+		}
+		mine = c
+		if c.Created.Equal(state.Created) && c.Seq <= state.LastSeq && (newest == nil || c.Seq >= newest.Seq) {
+			newest = c
+		}
+	}
+	halt := func(problem string) error {
+		return &checkpoint.HaltError{Problem: problem,
+			Hint: "Decide what the stream should hold: restore it, or delete the source's key from bucket binjet-checkpoints to begin anew by source.start (which repeats or leaves out events)"}
+	}
+	switch {
+	case mine == nil:
+		return nil, nil
+	case !mine.Created.Equal(state.Created):
+		return nil, halt(fmt.Sprintf("stream %s was created at %s, but the checkpoint copies are of one created at %s: it was deleted and made anew",
+			stream, state.Created.Format(time.RFC3339), mine.Created.Format(time.RFC3339)))
+	case newest == nil:
+		return nil, halt(fmt.Sprintf("stream %s ends at sequence %d, before every checkpoint copy that is kept", stream, state.LastSeq))
+	case state.LastSeq > newest.Seq && state.FirstSeq > newest.Seq+1:
+		return nil, halt(fmt.Sprintf("stream %s was purged up to sequence %d, so what was published behind the newest checkpoint copy (sequence %d) can't be seen any more",
+			stream, state.FirstSeq-1, newest.Seq))
+	}
+	return newest, nil
+}
