@@ -19,7 +19,8 @@
 // # What it asks of the caller
 //
 // Anything with ExecContext ([Execer]): *sql.Tx, *sql.Conn and *sql.DB, those of
-// sqlx, bun and ent, and with gorm tx.Statement.ConnPool. [Producer.Insert] never
+// sqlx and bun, ent's with its sql/execquery feature, and with gorm
+// tx.Statement.ConnPool. [Producer.Insert] never
 // begins, commits or rolls back; only [InTx] does, and that is all it does.
 //
 // # Faults show at insert
@@ -40,6 +41,6 @@
 // # Connections
 //
 // The character set of the connection must be utf8mb4, which is go-sql-driver's
-// default, or keys beyond ASCII are stored garbled. That of the database doesn't matter:
-// the outbox table names its own.
+// default. With charset=latin1 in the DSN the server stores keys beyond ASCII garbled,
+// and says nothing. That of the database doesn't matter: the outbox table names its own.
 package producer

@@ -12,10 +12,10 @@ type Beginner interface {
 	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
 }
 
-// ErrCommitUnknown is returned by [InTx] when COMMIT was answered by an error or
-// by nothing, so that the transaction may or may not have been committed. An
-// error number of the server in the chain (a deadlock found at commit by Galera or Group
-// Replication, say) means that it was rolled back; a lost connection means nothing.
+// ErrCommitUnknown is returned by [InTx] when COMMIT was answered by an error or by
+// nothing, so that the transaction may or may not have been committed. A conflict
+// that the server reports at commit (Galera and Group Replication do, as a deadlock)
+// was rolled back: errors.As finds the driver's error. A lost connection tells nothing.
 //
 // To find out, look for the ID of one of its messages in the outbox table, or run
 // the same thing again with the same IDs: what was committed is refused by the
