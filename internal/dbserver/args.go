@@ -12,7 +12,7 @@ func serverArgs(o Options) []string {
 		args = append(args, "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
 			"--secure-file-priv=", "--loose-mysqlx=OFF", "--binlog-expire-logs-seconds=0")
 	} else {
-		args = append(args, "--skip-networking=0", "--expire-logs-days=0")
+		args = append(args, "--expire-logs-days=0")
 	}
 	if o.Durable {
 		return append(args, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")

@@ -37,4 +37,8 @@
 // own); a container has a small guard process that waits for the end of a pipe.
 // It is in a process group of its own, so Ctrl-C reaches the program first, which
 // can then stop the database last.
+//
+// What a killed program does leave behind is the temporary directory. And an official
+// image writes its accounts into the binlog; a server outside of a container starts
+// with an empty one.
 package dbserver

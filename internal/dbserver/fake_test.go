@@ -153,11 +153,13 @@ func fakeDocker(args []string) int {
 		if _, err := fmt.Sscan(beside("pid"), &pid); err != nil {
 			return 1
 		}
-		sig := syscall.SIGKILL
+		sig := os.Kill
 		if strings.Contains(line, "TERM") {
 			sig = syscall.SIGTERM
 		}
-		_ = syscall.Kill(pid, sig)
+		if p, err := os.FindProcess(pid); err != nil || p.Signal(sig) != nil {
+			return 1
+		}
 	}
 	return 0
 }

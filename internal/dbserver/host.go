@@ -70,7 +70,7 @@ func (h *host) command(_ context.Context, port int, args []string) (*exec.Cmd, e
 	all := append(h.first(),
 		"--datadir="+filepath.Join(h.dir, "data"), "--socket=m.sock",
 		"--pid-file="+filepath.Join(h.dir, "server.pid"),
-		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(port))
+		"--skip-networking=0", "--bind-address=127.0.0.1", "--port="+strconv.Itoa(port))
 	cmd := exec.Command(h.program, append(all, args...)...)
 	cmd.Dir = h.dir
 	return cmd, nil
@@ -92,7 +92,7 @@ func (h *host) terminate(_ context.Context, c *child) error { return c.terminate
 
 func (h *host) kill(_ context.Context, c *child) error { return c.signal(os.Kill) }
 
-func (h *host) pause(_ context.Context, c *child) error { return c.freeze() }
+func (h *host) pause(ctx context.Context, c *child) error { return c.freeze(ctx) }
 
 func (h *host) resume(_ context.Context, c *child) error { return c.thaw() }
 

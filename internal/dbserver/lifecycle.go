@@ -78,7 +78,8 @@ func (s *Server) Restart(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// Pause freezes the server (SIGSTOP): its connections stay open and silent.
+// Pause freezes the server (SIGSTOP): its connections stay open and silent. When
+// it returns, nothing in the server runs any more.
 func (s *Server) Pause() error { return s.act("pause", s.run.pause) }
 
 // Resume lets a paused server go on.

@@ -82,7 +82,8 @@ type Options struct {
 	CacheDir string
 
 	// Progress is told what takes long, one line at a time, such as the first
-	// download of a server. Default: nobody is told.
+	// download of a server. It may be called from another goroutine, but never
+	// after Start has returned. Default: nobody is told.
 	Progress func(line string)
 
 	// Log gets what is of use to somebody who debugs. Default: nothing is logged.

@@ -3,6 +3,7 @@
 package dbserver
 
 import (
+	"context"
 	"errors"
 	"os"
 	"syscall"
@@ -19,7 +20,7 @@ func killGroup(c *child) error { return c.signal(os.Kill) }
 
 func (c *child) terminate() error { return errors.ErrUnsupported }
 
-func (c *child) freeze() error { return errors.ErrUnsupported }
+func (c *child) freeze(context.Context) error { return errors.ErrUnsupported }
 
 func (c *child) thaw() error { return errors.ErrUnsupported }
 

@@ -3,6 +3,7 @@
 package dbserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +26,12 @@ func (c *child) terminate() error {
 	return errors.Join(c.signal(syscall.SIGTERM), c.signal(syscall.SIGCONT))
 }
 
-func (c *child) freeze() error { return c.signal(syscall.SIGSTOP) }
+func (c *child) freeze(ctx context.Context) error {
+	if err := c.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return awaitFrozen(ctx, c)
+}
 
 func (c *child) thaw() error { return c.signal(syscall.SIGCONT) }
 
