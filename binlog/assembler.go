@@ -1,0 +1,355 @@
+package binlog
+
+import (
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// group is a whole transaction, at the end of its group in the binlog.
+type group struct {
+	gtid      checkpoint.GTID
+	committed time.Time
+	messages  []binjet.Message // of outbox tables; nil when plan is set
+	rows      int              // how many there are, held or not
+	plan      *plan            // set when it was too large to hold, or was read by plan
+	planned   bool             // it was read by plan: its rows were handed out
+}
+
+// plan is what is remembered of a group that is too large to hold.
+type plan struct {
+	gtid    checkpoint.GTID
+	dropped []span // rows that savepoints rolled back
+	rows    int    // rows that survived
+}
+
+// assembler makes groups of events. It is pure: it does nothing but call back.
+// One assembler reads one connection.
+type assembler struct {
+	tables *tableSet
+	decode *decoder
+	limit  int // bytes held of one group
+
+	// second is the plan of the group that is read again; part takes its rows.
+	second *plan
+	part   func(binjet.Message, time.Time) error
+	// deleted, when set, is called for each deleted outbox row of a committed group.
+	deleted func(t table, id string)
+	// foreign is told of statements that write in statement format elsewhere.
+	foreign func(query string)
+	// harmless holds prepared XA transactions without outbox rows.
+	harmless map[string]bool
+
+	state   groupState
+	gtid    checkpoint.GTID
+	opened  time.Time
+	xid     string
+	saves   savepoints
+	next    int   // ordinal of the next outbox row
+	rows    []row // held rows
+	bytes   int
+	over    bool // more than limit: rows are not held
+	dropped []span
+	fault   *groupFault
+}
+
+type groupState int
+
+const (
+	between groupState = iota // no group is open
+	opened                    // a GTID was read: one statement, or BEGIN
+	begun                     // inside a transaction
+)
+
+type row struct {
+	ordinal int
+	msg     binjet.Message
+	bytes   int
+	deleted *table // it is not an insert, but a deleted row
+}
+
+// groupFault is why a group can't be published, if what is at ordinal row of it
+// survives. Only the first one is kept: a rollback that drops it drops all later.
+type groupFault struct {
+	row int
+	err error
+}
+
+// add takes the next event. It returns a group when the event ends one, and a
+// *checkpoint.HaltError when the event or its group can't be understood or may
+// not be published. A committed group with a fault is never returned.
+func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
+	switch e := ev.Event.(type) {
+	case *replication.GTIDEvent:
+		if ev.Header.EventType == replication.ANONYMOUS_GTID_EVENT {
+			return nil, halt(nil, "SET GLOBAL gtid_mode=ON (in steps: OFF_PERMISSIVE, ON_PERMISSIVE, ON), then start from a position behind this transaction",
+				"a transaction without GTID is in the binlog: it was committed while gtid_mode was not ON")
+		}
+		return nil, a.open(mysqlGTID(e), mysqlCommitted(e, ev.Header), false)
+	case *replication.GtidTaggedLogEvent:
+		return nil, a.open(mysqlGTID(&e.GTIDEvent), mysqlCommitted(&e.GTIDEvent, ev.Header), false)
+	case *replication.MariadbGTIDEvent:
+		return nil, a.open(mariadbGTID(e), time.Unix(int64(ev.Header.Timestamp), 0).UTC(), !e.IsStandalone())
+	case *replication.QueryEvent:
+		return a.query(string(e.Schema), string(e.Query))
+	case *replication.ExecuteLoadQueryEvent:
+		return a.query(loadQuery(ev, e))
+	case *replication.XIDEvent:
+		return a.commit()
+	case *replication.RowsEvent:
+		return nil, a.rowsEvent(e)
+	case *replication.FormatDescriptionEvent:
+		a.abandon()
+		return nil, nil
+	}
+	return a.other(ev)
+}
+
+// open begins a group.
+func (a *assembler) open(g checkpoint.GTID, at time.Time, isBegun bool) error {
+	if a.state != between {
+		return halt(nil, "Report this with the output of mysqlbinlog for both transactions",
+			"transaction %s begins before %s has ended", g, a.gtid)
+	}
+	a.reset()
+	a.state, a.gtid, a.opened = opened, g, at
+	if isBegun {
+		a.state = begun
+	}
+	return nil
+}
+
+// abandon drops an open group: the server died while it wrote it, and rolled it
+// back when it came up again, with a new file.
+func (a *assembler) abandon() { a.reset() }
+
+func (a *assembler) reset() {
+	a.state, a.gtid, a.xid = between, checkpoint.GTID{}, ""
+	a.saves, a.next, a.rows, a.bytes, a.over = savepoints{}, 0, nil, 0, false
+	a.dropped, a.fault = nil, nil
+}
+
+// other handles the events without a type of their own.
+func (a *assembler) other(ev *replication.BinlogEvent) (*group, error) {
+	switch ev.Header.EventType {
+	case replication.XA_PREPARE_LOG_EVENT:
+		return a.prepared(onePhase(ev))
+	case replication.INCIDENT_EVENT:
+		return nil, halt(nil, "Compare the outbox tables with the stream, publish by hand what is missing, and move the position past the incident",
+			"the server reports an incident: its binlog has a gap")
+	case replication.TABLE_MAP_EVENT, replication.ROTATE_EVENT, replication.STOP_EVENT, replication.INTVAR_EVENT,
+		replication.RAND_EVENT, replication.USER_VAR_EVENT, replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2,
+		replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT, replication.PREVIOUS_GTIDS_EVENT,
+		replication.TRANSACTION_CONTEXT_EVENT, replication.VIEW_CHANGE_EVENT, replication.BEGIN_LOAD_QUERY_EVENT,
+		replication.APPEND_BLOCK_EVENT, replication.DELETE_FILE_EVENT, replication.MARIADB_ANNOTATE_ROWS_EVENT,
+		replication.MARIADB_BINLOG_CHECKPOINT_EVENT, replication.MARIADB_GTID_LIST_EVENT, replication.MARIADB_START_ENCRYPTION_EVENT:
+		return nil, nil
+	}
+	if ev.Header.Flags&replication.LOG_EVENT_IGNORABLE_F != 0 {
+		return nil, nil
+	}
+	return nil, halt(nil, "The server is newer than this binjet understands: upgrade binjet",
+		"unknown event type %d in the binlog%s", ev.Header.EventType, a.inGroup())
+}
+
+func (a *assembler) inGroup() string {
+	if a.state == between {
+		return ""
+	}
+	return fmt.Sprintf(" (transaction %s)", a.gtid)
+}
+
+// rowsEvent takes the rows of one event. Tables other than the outbox come
+// without decoded rows.
+func (a *assembler) rowsEvent(e *replication.RowsEvent) error {
+	if e.Table == nil || !a.tables.has(e.Table.Schema, e.Table.Table) {
+		return nil
+	}
+	if a.state == between {
+		return halt(nil, "Report this with the output of mysqlbinlog", "rows of %s.%s outside of a transaction", e.Table.Schema, e.Table.Table)
+	}
+	l := a.decode.layoutOf(e.Table)
+	switch e.Type() {
+	case replication.EnumRowsEventTypeInsert:
+		return a.inserts(l, e)
+	case replication.EnumRowsEventTypeDelete:
+		a.deletes(l, e)
+		return nil
+	}
+	id := ""
+	if len(e.Rows) > 0 && l.fault == "" {
+		id, _ = e.Rows[0][l.id].(string)
+	}
+	a.blame(halt(ErrUpdate, hintUpdate, "table %s, transaction %s, ID %q", l.table, a.gtid, id))
+	return nil
+}
+
+func (a *assembler) inserts(l *layout, e *replication.RowsEvent) error {
+	for i, image := range e.Rows {
+		ordinal := a.next
+		a.next++
+		if a.replaying() {
+			if err := a.replay(l, image, e.SkippedColumns[i], ordinal); err != nil {
+				return err
+			}
+			continue
+		}
+		m, fault := l.message(image, e.SkippedColumns[i], a.opened)
+		if fault != nil {
+			a.blameRow(fault, ordinal)
+			continue
+		}
+		a.hold(row{ordinal: ordinal, msg: m, bytes: size(&m)})
+	}
+	return nil
+}
+
+func (a *assembler) hold(r row) {
+	if a.over || a.fault != nil {
+		return
+	}
+	a.bytes += r.bytes
+	if a.bytes > a.limit {
+		a.over, a.rows, a.bytes = true, nil, 0
+		return
+	}
+	a.rows = append(a.rows, r)
+}
+
+// deletes keeps the IDs of deleted rows for whoever asks for them.
+func (a *assembler) deletes(l *layout, e *replication.RowsEvent) {
+	if a.deleted == nil {
+		return
+	}
+	for i, image := range e.Rows {
+		m, _ := l.message(image, e.SkippedColumns[i], a.opened)
+		a.hold(row{ordinal: a.next, msg: binjet.Message{ID: m.ID}, bytes: len(m.ID) + 64, deleted: &l.table})
+		a.next++
+	}
+}
+
+// size is what a message counts against the limit.
+func size(m *binjet.Message) int {
+	n := 256 + len(m.ID) + len(m.Topic) + len(m.Key) + len(m.ContentType) + len(m.Payload)
+	for k, v := range m.Headers {
+		n += 64 + len(k)
+		for _, s := range v {
+			n += 16 + len(s)
+		}
+	}
+	return n
+}
+
+// replaying: this group is read the second time, and its outcome is known.
+func (a *assembler) replaying() bool { return a.second != nil && a.second.gtid == a.gtid }
+
+// replay hands out one row of the second reading.
+func (a *assembler) replay(l *layout, image []any, skipped []int, ordinal int) error {
+	if isDropped(a.second.dropped, ordinal) {
+		return nil
+	}
+	m, fault := l.message(image, skipped, a.opened)
+	if fault != nil {
+		a.blameRow(fault, ordinal)
+		return a.fault.err
+	}
+	return a.part(m, a.opened)
+}
+
+// blame records a fault at the current place of the group.
+func (a *assembler) blame(err error) {
+	if a.fault == nil {
+		a.fault = &groupFault{a.next, err}
+	}
+	a.next++
+}
+
+// blameRow is the one place where a row that can't be published ends up.
+func (a *assembler) blameRow(e *RowError, ordinal int) {
+	e.GTID, e.Row = a.gtid, ordinal+1
+	if a.fault == nil {
+		a.fault = &groupFault{ordinal, halt(e, e.Hint, "an outbox row can't be published")}
+	}
+}
+
+// commit ends the group with what survived of it.
+func (a *assembler) commit() (*group, error) {
+	if a.state == between {
+		return nil, halt(nil, "Report this with the output of mysqlbinlog", "a commit outside of a transaction")
+	}
+	if a.fault != nil {
+		return nil, a.fault.err
+	}
+	g := &group{gtid: a.gtid, committed: a.opened, rows: a.next - dropped(a.dropped)}
+	switch {
+	case a.replaying():
+		g.plan, g.planned = a.second, true
+		g.rows = a.second.rows
+	case a.over:
+		g.plan = &plan{gtid: a.gtid, dropped: a.dropped, rows: g.rows}
+	default:
+		a.collect(g)
+	}
+	a.reset()
+	return g, nil
+}
+
+func (a *assembler) collect(g *group) {
+	g.rows = 0
+	for _, r := range a.rows {
+		if r.deleted != nil {
+			a.deleted(*r.deleted, r.msg.ID)
+			continue
+		}
+		g.rows++
+		g.messages = append(g.messages, r.msg)
+	}
+}
+
+// discard ends the group with nothing: it was rolled back, or writes no rows.
+func (a *assembler) discard() *group {
+	g := &group{gtid: a.gtid, committed: a.opened}
+	a.reset()
+	return g
+}
+
+// rollbackTo drops what came after a savepoint.
+func (a *assembler) rollbackTo(name string) error {
+	from, ok := a.saves.rollback(name)
+	if !ok {
+		return halt(nil, "Report this with the output of mysqlbinlog", "transaction %s rolls back to savepoint %q, which it has not set", a.gtid, name)
+	}
+	if a.fault != nil && a.fault.row >= from {
+		a.fault = nil
+	}
+	for n := len(a.rows); n > 0 && a.rows[n-1].ordinal >= from; n-- {
+		a.bytes -= a.rows[n-1].bytes
+		a.rows[n-1] = row{}
+		a.rows = a.rows[:n-1]
+	}
+	a.dropped = dropFrom(a.dropped, from, a.next)
+	return nil
+}
+
+func isDropped(list []span, n int) bool {
+	for _, s := range list {
+		if n >= s.from && n < s.to {
+			return true
+		}
+	}
+	return false
+}
+
+// hashes is CRC-32C over the IDs and payloads of a transaction, in order.
+type hashes struct{ sum uint32 }
+
+func (h *hashes) add(m *binjet.Message) {
+	t := crc32.MakeTable(crc32.Castagnoli)
+	h.sum = crc32.Update(h.sum, t, []byte(m.ID))
+	h.sum = crc32.Update(h.sum, t, m.Payload)
+}

@@ -1,0 +1,155 @@
+package binlog
+
+import (
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// query takes a statement: transaction control, DDL, or a write that is logged
+// as a statement. It ends the group when nothing of it can follow.
+func (a *assembler) query(schema, text string) (*group, error) {
+	if a.state == between {
+		if classify(text).kind == kindEmpty {
+			return nil, nil
+		}
+		return nil, halt(nil, "Report this with the output of mysqlbinlog", "a statement outside of a transaction: %.200q", text)
+	}
+	st := classify(text)
+	switch st.kind {
+	case kindEmpty:
+		return nil, nil
+	case kindXACommit:
+		return a.xaCommitted(st.name)
+	case kindXARollback:
+		delete(a.harmless, st.name)
+		return a.discard(), nil
+	case kindXAStart:
+		a.state, a.xid = begun, st.name
+		return nil, nil
+	}
+	a.inspect(st, schema, text)
+	if a.state == opened {
+		return a.first(st)
+	}
+	return a.inside(st, text)
+}
+
+// first takes the statement that follows a GTID: it begins a transaction, or is all of it.
+func (a *assembler) first(st statement) (*group, error) {
+	switch st.kind {
+	case kindBegin, kindCreateBegin:
+		a.state = begun
+		return nil, nil
+	case kindRollback:
+		return a.discard(), nil
+	}
+	return a.commit()
+}
+
+// inside takes a statement inside a transaction.
+func (a *assembler) inside(st statement, text string) (*group, error) {
+	switch st.kind {
+	case kindCommit:
+		return a.commit()
+	case kindRollback:
+		return a.discard(), nil
+	case kindSavepoint:
+		a.saves.set(st.name, a.next)
+	case kindRollbackTo:
+		return nil, a.rollbackTo(st.name)
+	case kindRelease:
+		a.saves.release(st.name)
+	case kindBegin:
+		if a.gtid.Flavor == checkpoint.MySQL {
+			return nil, halt(nil, "Report this with the output of mysqlbinlog", "transaction %s begins twice (%.200q)", a.gtid, text)
+		}
+	}
+	return nil, nil
+}
+
+// inspect finds writes in statement format, which bring no rows.
+func (a *assembler) inspect(st statement, schema, text string) {
+	switch st.kind {
+	case kindWrite:
+		if t, ok := a.tables.named(schema, tableNames(text)); ok {
+			a.blame(halt(ErrStatementFormat, hintRowFormat, "table %s, transaction %s, statement %.200q", t, a.gtid, text))
+			return
+		}
+	case kindDelete:
+	default:
+		return
+	}
+	if a.foreign != nil {
+		a.foreign(text)
+	}
+}
+
+// prepared ends a group at XA PREPARE. Its rows have no outcome yet.
+func (a *assembler) prepared(onePhase bool) (*group, error) {
+	if onePhase {
+		return a.commit()
+	}
+	if a.fault != nil {
+		return nil, a.fault.err
+	}
+	if a.next-dropped(a.dropped) > 0 {
+		return nil, halt(ErrXA, "End the XA transaction, publish its outbox rows by hand if it committed, and move the position past it; "+
+			"write events in ordinary transactions", "transaction %s prepares XA %s with outbox rows", a.gtid, a.xid)
+	}
+	a.harmless[a.xid] = true
+	return a.discard(), nil
+}
+
+func (a *assembler) xaCommitted(xid string) (*group, error) {
+	if a.state == begun && a.xid == xid { // one phase: what was begun is committed
+		return a.commit()
+	}
+	if !a.harmless[xid] {
+		return nil, halt(ErrXA, "If it wrote no outbox rows, move the position past it; else publish them by hand first",
+			"transaction %s commits XA %s, which was prepared before this process began to read, so its rows are unknown", a.gtid, xid)
+	}
+	delete(a.harmless, xid)
+	return a.discard(), nil
+}
+
+func mysqlGTID(e *replication.GTIDEvent) checkpoint.GTID {
+	g := checkpoint.GTID{Flavor: checkpoint.MySQL, N: uint64(e.GNO), Tag: e.Tag.String()}
+	copy(g.UUID[:], e.SID)
+	return g
+}
+
+func mariadbGTID(e *replication.MariadbGTIDEvent) checkpoint.GTID {
+	return checkpoint.GTID{Flavor: checkpoint.MariaDB, N: e.GTID.SequenceNumber, Domain: e.GTID.DomainID, Server: e.GTID.ServerID}
+}
+
+// mysqlCommitted is when the transaction committed where it was first executed:
+// the same on every server that has it.
+func mysqlCommitted(e *replication.GTIDEvent, h *replication.EventHeader) time.Time {
+	switch {
+	case e.OriginalCommitTimestamp != 0:
+		return time.UnixMicro(int64(e.OriginalCommitTimestamp)).UTC()
+	case e.ImmediateCommitTimestamp != 0:
+		return time.UnixMicro(int64(e.ImmediateCommitTimestamp)).UTC()
+	}
+	return time.Unix(int64(h.Timestamp), 0).UTC()
+}
+
+// onePhase reads the first byte of an XA_PREPARE event: XA COMMIT … ONE PHASE.
+func onePhase(ev *replication.BinlogEvent) bool {
+	e, ok := ev.Event.(*replication.GenericEvent)
+	return ok && len(e.Data) > 0 && e.Data[0] != 0
+}
+
+// loadQuery returns schema and text of LOAD DATA in statement format.
+func loadQuery(ev *replication.BinlogEvent, e *replication.ExecuteLoadQueryEvent) (schema, text string) {
+	const fixed = replication.EventHeaderSize + 26
+	at := fixed + int(e.StatusVars)
+	end := at + int(e.SchemaLength)
+	if end+1 > len(ev.RawData) {
+		return "", "LOAD DATA"
+	}
+	return string(ev.RawData[at:end]), string(ev.RawData[end+1:])
+}

@@ -1,0 +1,206 @@
+package binlog
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// Where to begin when there is no checkpoint; a GTID set is the fourth way.
+const (
+	StartSnapshot = "snapshot" // the rows that are in the tables, then everything after
+	StartEarliest = "earliest" // the oldest transaction the server still has
+	StartLatest   = "latest"   // what commits from now on
+)
+
+// NoColumn as the name of a column says that the outbox table has none for it.
+const NoColumn = "-"
+
+// Defaults of [Config].
+const (
+	DefaultHeartbeat           = 2 * time.Second
+	DefaultMaxTransactionBytes = 16 << 20
+)
+
+// Config says what to read. Addr, User and Tables are required.
+type Config struct {
+	// Addr is host:port, or the path of a Unix socket.
+	Addr string
+	// User needs REPLICATION SLAVE; for [StartSnapshot] also SELECT on the tables,
+	// and LOCK TABLES on MySQL. [Reader.Check] says what is missing.
+	User, Password string
+	// TLS encrypts the connections when set. Default: none.
+	TLS *tls.Config
+	// Database is the schema of tables that are named without one.
+	Database string
+	// Tables are the outbox tables, "name" or "schema.name", spelled as the server
+	// stores them.
+	Tables []string
+	// Columns maps their columns. Default: those of the table that binjet creates.
+	Columns Columns
+
+	// ServerID is what this replica calls itself. It must differ from that of every
+	// server and replica of the topology: MariaDB disconnects one of two replicas
+	// of the same ID. Default: random, at or above 2^31.
+	ServerID uint32
+	// Flavor is the expected kind of server; another one is an error. Default: any.
+	Flavor checkpoint.Flavor
+	// Start is the policy of [Reader.Begin]: snapshot, earliest, latest or a GTID
+	// set. Default: snapshot, the only one that misses nothing.
+	Start string
+
+	// Heartbeat is how often the server says that it has nothing to say. Default: 2 s.
+	Heartbeat time.Duration
+	// ReadTimeout is the silence after which a connection counts as dead. Default,
+	// and at least: three heartbeats.
+	ReadTimeout time.Duration
+	// MaxTransactionBytes bounds what is held of one transaction; a larger one is
+	// read twice and yielded in parts. Default: 16 MiB. Row events, which the server
+	// bounds, and single rows come on top.
+	MaxTransactionBytes int
+
+	// Logger gets connects, disconnects and warnings. Default: nothing is logged.
+	Logger *slog.Logger
+	// Hooks observe the reader.
+	Hooks Hooks
+}
+
+// Columns are the names of an outbox table's columns. Empty ones are the
+// defaults of package binjet. Key, Headers and CreatedAt may be [NoColumn].
+type Columns struct {
+	ID, Topic, Key, Headers, Payload, CreatedAt string
+}
+
+// Hooks are called by the reader as things happen, from its own goroutine, which
+// waits for them. Any may be nil.
+type Hooks struct {
+	// Connected: a binlog connection is open and verified.
+	Connected func(Server)
+	// Disconnected: it was lost, and will be opened again.
+	Disconnected func(error)
+	// Received counts the bytes of each event read.
+	Received func(bytes int)
+	// Transaction is called for each whole transaction after it was yielded, also
+	// for those without outbox rows.
+	Transaction func(g checkpoint.GTID, committed time.Time, rows int)
+}
+
+func (c Config) withDefaults() Config {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&c.Columns.ID, binjet.ColumnID)
+	def(&c.Columns.Topic, binjet.ColumnTopic)
+	def(&c.Columns.Key, binjet.ColumnKey)
+	def(&c.Columns.Headers, binjet.ColumnHeaders)
+	def(&c.Columns.Payload, binjet.ColumnPayload)
+	def(&c.Columns.CreatedAt, binjet.ColumnCreatedAt)
+	def(&c.Start, StartSnapshot)
+	if c.ServerID == 0 {
+		c.ServerID = 1<<31 + rand.Uint32N(1<<31-1)
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = DefaultHeartbeat
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 3 * c.Heartbeat
+	}
+	if c.MaxTransactionBytes == 0 {
+		c.MaxTransactionBytes = DefaultMaxTransactionBytes
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// validate reports every fault at once.
+func (c Config) validate() error {
+	var faults []error
+	bad := func(cond bool, format string, args ...any) {
+		if cond {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	bad(c.Addr == "", "Addr is empty: give host:port or the path of a socket")
+	if _, _, err := net.SplitHostPort(c.Addr); c.Addr != "" && err != nil {
+		bad(!strings.Contains(c.Addr, "/"), "Addr %q is neither host:port nor the path of a socket: %v", c.Addr, err)
+	}
+	bad(c.User == "", "User is empty")
+	bad(c.Flavor != "" && c.Flavor != checkpoint.MySQL && c.Flavor != checkpoint.MariaDB,
+		"Flavor %q is neither %q nor %q", c.Flavor, checkpoint.MySQL, checkpoint.MariaDB)
+	bad(c.Heartbeat < 0, "Heartbeat %s is negative", c.Heartbeat)
+	bad(c.ReadTimeout < 3*c.Heartbeat, "ReadTimeout %s is less than three times the Heartbeat of %s", c.ReadTimeout, c.Heartbeat)
+	bad(c.MaxTransactionBytes < 0, "MaxTransactionBytes %d is negative", c.MaxTransactionBytes)
+	faults = append(faults, c.Columns.validate()...)
+	if err := checkStart(c.Start); err != nil {
+		faults = append(faults, err)
+	}
+	if _, err := parseTables(c.Database, c.Tables); err != nil {
+		faults = append(faults, err)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("binlog: config: %w", errors.Join(faults...))
+}
+
+func (c Columns) validate() (faults []error) {
+	seen := make(map[string]string)
+	for _, col := range c.list() {
+		if col.name == NoColumn {
+			if !col.optional {
+				faults = append(faults, fmt.Errorf("Columns.%s may not be %q: every message needs it", col.field, NoColumn))
+			}
+			continue
+		}
+		if other, ok := seen[strings.ToLower(col.name)]; ok {
+			faults = append(faults, fmt.Errorf("Columns.%s and Columns.%s are both %q", other, col.field, col.name))
+		}
+		seen[strings.ToLower(col.name)] = col.field
+		if strings.ContainsAny(col.name, "`\x00") {
+			faults = append(faults, fmt.Errorf("Columns.%s %q holds a character that no column name may hold", col.field, col.name))
+		}
+	}
+	return faults
+}
+
+// column is one entry of a [Columns].
+type column struct {
+	field, name string
+	optional    bool // may be [NoColumn]
+	null        bool // may be NULL
+}
+
+func (c Columns) list() []column {
+	return []column{
+		{field: "ID", name: c.ID},
+		{field: "Topic", name: c.Topic},
+		{field: "Key", name: c.Key, optional: true, null: true},
+		{field: "Headers", name: c.Headers, optional: true, null: true},
+		{field: "Payload", name: c.Payload},
+		{field: "CreatedAt", name: c.CreatedAt, optional: true, null: true},
+	}
+}
+
+func checkStart(start string) error {
+	switch start {
+	case StartSnapshot, StartEarliest, StartLatest:
+		return nil
+	}
+	set, err := checkpoint.ParseGTIDSet(start)
+	if err != nil || set.IsEmpty() {
+		return fmt.Errorf("Start %q is none of %s, %s, %s and not a GTID set", start, StartSnapshot, StartEarliest, StartLatest)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// dump opens a binlog connection behind set and hands every event to handle, in
+// one goroutine and waiting for it, until the connection ends, handle fails
+// (that error is returned as it is) or ctx ends. Nothing of it runs on after it
+// returned.
+func (r *Reader) dump(ctx context.Context, flavor checkpoint.Flavor, set checkpoint.GTIDSet, handle func(raw []byte) error) error {
+	gset, err := mysql.ParseGTIDSet(flavorName(flavor), set.String())
+	if err != nil {
+		return fmt.Errorf("translate position %s: %w", set, err)
+	}
+	return r.sync(ctx, flavor, handle, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+		return s.StartSyncGTID(gset)
+	})
+}
+
+// sync runs one go-mysql syncer from start to end.
+func (r *Reader) sync(ctx context.Context, flavor checkpoint.Flavor, handle func(raw []byte) error,
+	start func(*replication.BinlogSyncer) (*replication.BinlogStreamer, error)) error {
+	l := newLink(r.cfg.ReadTimeout)
+	h := &handler{handle: handle}
+	syncer := replication.NewBinlogSyncer(r.syncerConfig(flavor, l, h))
+	defer syncer.Close() // returns at once: the link is closed
+	defer l.close()
+	defer context.AfterFunc(ctx, l.close)()
+
+	streamer, err := start(syncer)
+	if err == nil {
+		_, err = streamer.GetEvent(context.Background()) // the handler gets the events; this is the end
+	}
+	if h.err != nil {
+		return h.err
+	}
+	return cause(ctx, err)
+}
+
+func (r *Reader) syncerConfig(flavor checkpoint.Flavor, l *link, h *handler) replication.BinlogSyncerConfig {
+	host, port := r.cfg.Addr, uint16(0)
+	if name, p, err := net.SplitHostPort(r.cfg.Addr); err == nil && !strings.Contains(r.cfg.Addr, "/") {
+		n, _ := strconv.ParseUint(p, 10, 16)
+		host, port = name, uint16(n)
+	}
+	return replication.BinlogSyncerConfig{
+		ServerID: r.cfg.ServerID, Flavor: flavorName(flavor),
+		Host: host, Port: port, User: r.cfg.User, Password: r.cfg.Password, TLSConfig: r.cfg.TLS,
+		Localhost: "binjet", RawModeEnabled: true,
+		HeartbeatPeriod: r.cfg.Heartbeat, ReadTimeout: r.cfg.ReadTimeout,
+		DisableRetrySync: true, DiscardGTIDSet: true, VerifyChecksum: true, EventCacheCount: 1,
+		SynchronousEventHandler: h, Dialer: l.dial, Logger: quiet(r.log),
+	}
+}
+
+// handler is go-mysql's EventHandler.
+type handler struct {
+	handle func(raw []byte) error
+	err    error
+}
+
+var errHandled = errors.New("the handler ended the stream")
+
+// HandleEvent keeps our error, which go-mysql would wrap, and turns a panic into
+// one: go-mysql would take it for the end of a connection, and we would run into
+// it again for ever.
+func (h *handler) HandleEvent(ev *replication.BinlogEvent) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.err = halt(nil, "Report this", "panic while reading an event of the binlog: %v\n%s", p, debug.Stack())
+			err = errHandled
+		}
+	}()
+	if h.err = h.handle(ev.RawData); h.err != nil {
+		return errHandled
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package binlog
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// RowError is a row that can't be published as it is. It is the cause of a
+// *checkpoint.HaltError, through errors.As.
+type RowError struct {
+	Table string          // schema.name
+	GTID  checkpoint.GTID // its transaction; zero for a row of a snapshot
+	Row   int             // ordinal among the transaction's outbox rows, from 1
+	ID    string          // "" when it could not be read
+	// Problem is what is wrong; Hint how to mend it.
+	Problem, Hint string
+}
+
+func (e *RowError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table %s", e.Table)
+	if !e.GTID.IsZero() {
+		fmt.Fprintf(&b, ", transaction %s, row %d", e.GTID, e.Row)
+	}
+	if e.ID != "" {
+		fmt.Fprintf(&b, ", ID %q", e.ID)
+	}
+	return b.String() + ": " + e.Problem
+}
+
+// ErrStatementFormat is what a write to an outbox table in statement format is,
+// through errors.Is: the binlog holds the statement and no rows.
+var ErrStatementFormat = constError("an outbox table was written in statement format, so the binlog holds no rows of it")
+
+// ErrUpdate is what an UPDATE of an outbox row is, through errors.Is.
+var ErrUpdate = constError("an outbox row was updated")
+
+// ErrXA is what an XA transaction that can't be published is, through errors.Is.
+var ErrXA = constError("XA transactions are not supported yet for outbox tables")
+
+// ErrPurged is what a position is that the server can't continue from because
+// it deleted the logs behind it, through errors.Is.
+var ErrPurged = constError("the binlogs that hold the next transactions are purged")
+
+// ErrForeign is what a position is that does not belong to the history of the
+// server, through errors.Is.
+var ErrForeign = constError("the checkpoint does not belong to this server's history")
+
+type constError string
+
+func (e constError) Error() string { return string(e) }
+
+func halt(cause error, hint, format string, args ...any) *checkpoint.HaltError {
+	return &checkpoint.HaltError{Problem: fmt.Sprintf(format, args...), Hint: hint, Cause: cause}
+}
+
+const (
+	hintRowFormat = "Set binlog_format=ROW globally, find the session that sets another one " +
+		"(SHOW SESSION VARIABLES LIKE 'binlog_format' in the service), publish the rows of this transaction by hand " +
+		"and move the position past it"
+	hintUpdate = "REPLACE and INSERT … ON DUPLICATE KEY UPDATE on an ID that exists are logged as an UPDATE. " +
+		"Outbox rows must be inserted once and never changed: find the statement, insert the event under a new ID, " +
+		"and move the position past this transaction"
+	hintMetadata = "SET GLOBAL binlog_row_metadata=FULL (and in the server's configuration), reconnect the services that write, " +
+		"and start from a position behind this transaction once its rows are published by hand"
+	hintImage = "SET GLOBAL binlog_row_image=FULL (and in the server's configuration), and reconnect the services that write"
+)

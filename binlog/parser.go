@@ -1,0 +1,159 @@
+package binlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/klauspost/compress/zstd"
+)
+
+// parser turns the bytes of events into events. go-mysql's syncer runs in raw
+// mode before it, for two reasons: an event that it can't parse would end the
+// connection before we could say what it was, and it would inflate and decode
+// all of a compressed transaction at once.
+type parser struct {
+	events *replication.BinlogParser
+	zstd   *zstd.Decoder
+}
+
+// newParser returns a parser that decodes the rows of wanted tables only.
+func newParser(flavor string, tables *tableSet, deletes bool) *parser {
+	p := replication.NewBinlogParser()
+	p.SetFlavor(flavor)
+	p.SetVerifyChecksum(true)
+	p.SetParseTime(true)
+	p.SetTimestampStringLocation(time.UTC)
+	p.SetRenderJSONAsMySQLText(true)
+	p.SetRowsEventDecodeFunc(func(e *replication.RowsEvent, data []byte) error {
+		return decodeRows(e, data, tables, deletes)
+	})
+	return &parser{events: p}
+}
+
+func decodeRows(e *replication.RowsEvent, data []byte, tables *tableSet, deletes bool) error {
+	at, err := e.DecodeHeader(data)
+	if err != nil {
+		if e.Table == nil && isDummy(e.TableID) {
+			return nil
+		}
+		return err
+	}
+	if !tables.has(e.Table.Schema, e.Table.Table) {
+		return nil
+	}
+	if e.Type() == replication.EnumRowsEventTypeDelete && !deletes {
+		return nil
+	}
+	return e.DecodeData(at, data)
+}
+
+// isDummy: the table ID of an event that only ends a statement.
+func isDummy(id uint64) bool { return id == 0xffffff || id == 0xffffffff || id == 0xffffffffffff }
+
+// parse hands the event in raw to each, or the events inside it when it is a
+// compressed transaction. The events do not share memory with raw's successors.
+func (p *parser) parse(raw []byte, each func(*replication.BinlogEvent) error) error {
+	if len(raw) > 4 && replication.EventType(raw[4]) == replication.TRANSACTION_PAYLOAD_EVENT {
+		return p.inflate(raw[replication.EventHeaderSize:], each)
+	}
+	ev, err := p.events.Parse(raw)
+	if err != nil {
+		return halt(err, "Read the event with mysqlbinlog; if it is sound, report this", "an event of the binlog can't be parsed")
+	}
+	return each(ev)
+}
+
+// inflate reads the events of a TRANSACTION_PAYLOAD one by one.
+func (p *parser) inflate(body []byte, each func(*replication.BinlogEvent) error) error {
+	payload, err := p.payload(body)
+	if err != nil {
+		return halt(err, "Turn binlog_transaction_compression off, or report this", "a compressed transaction can't be read")
+	}
+	for {
+		raw, err := nextEvent(payload)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return halt(err, "Turn binlog_transaction_compression off, or report this", "a compressed transaction can't be read")
+		}
+		if err := p.parse(raw, each); err != nil {
+			return err
+		}
+	}
+}
+
+// payload reads the fields of a TRANSACTION_PAYLOAD: type, length and value
+// each, all of them length-encoded integers, up to type 0.
+func (p *parser) payload(body []byte) (io.Reader, error) {
+	compression := uint64(replication.NONE)
+	for {
+		if len(body) == 0 {
+			return nil, errors.New("its header is cut short")
+		}
+		field, _, n := mysql.LengthEncodedInt(body)
+		body = body[n:]
+		if field == replication.OTW_PAYLOAD_HEADER_END_MARK {
+			break
+		}
+		if len(body) == 0 {
+			return nil, errors.New("its header is cut short")
+		}
+		length, _, n := mysql.LengthEncodedInt(body)
+		if uint64(len(body)-n) < length {
+			return nil, errors.New("its header is cut short")
+		}
+		value := body[n : n+int(length)]
+		body = body[n+int(length):]
+		if field == replication.OTW_PAYLOAD_COMPRESSION_TYPE_FIELD && len(value) > 0 {
+			compression, _, _ = mysql.LengthEncodedInt(value)
+		}
+	}
+	switch compression {
+	case replication.NONE:
+		return bytes.NewReader(body), nil
+	case replication.ZSTD:
+		return p.inflater(body)
+	}
+	return nil, fmt.Errorf("unknown compression type %d", compression)
+}
+
+// inflater returns the one decoder, which works in the caller's goroutine.
+func (p *parser) inflater(body []byte) (io.Reader, error) {
+	if p.zstd != nil {
+		return p.zstd, p.zstd.Reset(bytes.NewReader(body))
+	}
+	d, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	p.zstd = d
+	return d, err
+}
+
+func (p *parser) close() {
+	if p.zstd != nil {
+		p.zstd.Close()
+	}
+}
+
+// nextEvent reads one event; io.EOF when there is none left.
+func nextEvent(r io.Reader) ([]byte, error) {
+	var header [replication.EventHeaderSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return nil, err
+	}
+	size := binary.LittleEndian.Uint32(header[9:])
+	if size < replication.EventHeaderSize {
+		return nil, fmt.Errorf("an event of %d bytes is less than its header", size)
+	}
+	raw := make([]byte, size)
+	copy(raw, header[:])
+	if _, err := io.ReadFull(r, raw[len(header):]); err != nil {
+		return nil, fmt.Errorf("an event is cut short: %w", err)
+	}
+	return raw, nil
+}

