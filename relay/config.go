@@ -55,7 +55,8 @@ type Config struct {
 	Manage bool
 	// Replicas of a stream that is created. Default 1.
 	Replicas int
-	// Instance names this process; it must be unique. Default host:pid:random.
+	// Instance names this process for people. Default host:pid. A random part is
+	// always added, since no two may share a name.
 	Instance string
 	// Heartbeat is how often an idle leader writes its checkpoint. A standby takes
 	// over after three of them in silence. Default 1 s. It must be the same for all.
@@ -117,8 +118,9 @@ func (c Config) withDefaults() Config {
 	c.QueueBytes = or(c.QueueBytes, 8<<20)
 	if c.Instance == "" {
 		host, _ := os.Hostname()
-		c.Instance = fmt.Sprintf("%s:%d:%s", host, os.Getpid(), randomToken(4))
+		c.Instance = fmt.Sprintf("%s:%d", host, os.Getpid())
 	}
+	c.Instance += ":" + randomToken(4)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

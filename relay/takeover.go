@@ -117,7 +117,7 @@ func pickCopy(copies []store.Copy, stream string, state store.State) (*store.Cop
 			continue
 		}
 		mine = c
-		if c.Created.Equal(state.Created) && c.Seq <= state.LastSeq && (newest == nil || c.Seq >= newest.Seq) {
+		if c.Created.Equal(state.Created) && c.Seq <= state.LastSeq && (newest == nil || newer(c, newest)) {
 			newest = c
 		}
 	}
@@ -138,4 +138,13 @@ func pickCopy(copies []store.Copy, stream string, state store.State) (*store.Cop
 			stream, state.FirstSeq-1, newest.Seq))
 	}
 	return newest, nil
+}
+
+// newer: the epoch decides before the sequence, since a stream that lost its
+// tail counts the same sequences again in a later epoch.
+func newer(a, b *store.Copy) bool {
+	if a.Checkpoint.Epoch != b.Checkpoint.Epoch {
+		return a.Checkpoint.Epoch > b.Checkpoint.Epoch
+	}
+	return a.Seq >= b.Seq
 }
