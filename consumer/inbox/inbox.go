@@ -1,0 +1,45 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// Why a claim was not granted.
+var (
+	// ErrDone says that the message was handled before: acknowledge it.
+	ErrDone = errors.New("message was handled before")
+	// ErrBusy says that another copy of the message is being handled now: come
+	// back later to see how that ended.
+	ErrBusy = errors.New("another copy of the message is being handled")
+)
+
+// Inbox is kept for handlers whose effects are not in a SQL transaction. It is
+// safe for concurrent use.
+type Inbox interface {
+	// Claim takes the message for one run of its handler. The error is
+	// [ErrDone] or [ErrBusy] (through errors.Is) when there is nothing to run,
+	// anything else when the inbox could not be asked.
+	Claim(ctx context.Context, consumer, id string) (Claim, error)
+}
+
+// Claim is one message taken for one run. Exactly one of its methods is called, once.
+type Claim interface {
+	// Done marks the message as handled. It is called after the handler succeeded.
+	Done(ctx context.Context) error
+	// Release gives the message back, so that the next copy can claim it.
+	Release(ctx context.Context) error
+}
+
+// Tx is kept in the database that holds the handler's effects.
+type Tx interface {
+	// Claim inserts the mark in tx and waits while another transaction holds an
+	// uncommitted one. The error is [ErrDone] (through errors.Is) when a
+	// committed one is there. After any error tx has to be rolled back.
+	Claim(ctx context.Context, tx *sql.Tx, consumer, id string) error
+	// Confirm reports an error when the mark that Claim inserted is no longer
+	// in tx: something rolled the transaction back under the handler, so it may
+	// not be taken for committed.
+	Confirm(ctx context.Context, tx *sql.Tx, consumer, id string) error
+}
