@@ -1,0 +1,164 @@
+package consumer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/binjet/binjet/consumer/inbox"
+)
+
+// Consumer hands the events of a stream to handlers. Add handlers, then call Run once.
+type Consumer struct {
+	js  jetstream.JetStream
+	cfg Config
+	log *slog.Logger
+
+	mu      sync.Mutex
+	started bool
+	routes  []*route
+	faults  []error
+
+	held   *tracker
+	ledger *ledger
+	counts counters
+}
+
+// ErrDrainTimeout is what Run returns when handlers were still running at
+// DrainTimeout and had to be cancelled. Their messages are delivered again.
+var ErrDrainTimeout = errors.New("handlers did not finish within DrainTimeout and were cancelled")
+
+// New checks the config, all faults at once, and returns a consumer. It does not
+// talk to the broker. js's connection should reconnect for ever
+// (nats.MaxReconnects(-1)): a closed one ends Run.
+func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
+	if js == nil {
+		return nil, errors.New("consumer config: the JetStream context is nil")
+	}
+	cfg = cfg.WithDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.TxInbox == nil {
+		def, err := inbox.NewSQL(inbox.SQLConfig{})
+		if err != nil {
+			return nil, err
+		}
+		cfg.TxInbox = def
+	}
+	return &Consumer{
+		js:     js,
+		cfg:    cfg,
+		log:    cfg.Logger.With(slog.String("consumer", cfg.Name), slog.String("stream", cfg.Stream)),
+		held:   newTracker(js.Conn()),
+		ledger: newLedger(cfg.MaxAckPending + cfg.capacity()),
+	}, nil
+}
+
+// Handle adds a handler for the topics that fit the pattern: a topic, in which
+// "*" stands for any one token and a last ">" for one or more. Its effects are
+// at least once: duplicates are suppressed by Config.Inbox as far as that
+// remembers. A bad pattern, and one that overlaps another, is reported by Run.
+// It panics once Run has been called.
+func (c *Consumer) Handle(topic string, h Handler, mw ...Middleware) {
+	if h == nil {
+		c.add(topic, nil)
+		return
+	}
+	wrapped := chain(h, append(append([]Middleware(nil), c.cfg.Middleware...), mw...)...)
+	c.add(topic, func(ctx context.Context, msg *Message) (bool, error) {
+		return c.runPlain(ctx, wrapped, msg)
+	})
+}
+
+// TxHandler handles one message with effects in tx. It may neither commit nor
+// roll back, and has to return the error of every statement it does not expect
+// to fail: after a deadlock the transaction is gone.
+type TxHandler func(ctx context.Context, tx *sql.Tx, msg *Message) error
+
+// HandleTx adds a handler whose effects in db happen exactly once per message.
+// For each message it begins a transaction, inserts into Config.TxInbox, runs h,
+// and commits; then it acknowledges. A message that the inbox knows is
+// acknowledged without a run. On any error, a panic, or a commit whose outcome is
+// unknown, it rolls back and the message comes back after the backoff. Topics are
+// as for Handle.
+//
+// db has to be the database of the inbox and of the effects. Anything else that
+// h does (a mail, another database) happens at least once.
+func (c *Consumer) HandleTx(topic string, db *sql.DB, h TxHandler, mw ...Middleware) {
+	if h == nil || db == nil {
+		c.add(topic, nil)
+		return
+	}
+	wrapped := chain(func(ctx context.Context, msg *Message) error {
+		tx, ok := ctx.Value(txKey{}).(*sql.Tx)
+		if !ok {
+			return errors.New("a middleware did not pass on the context it was given: the transaction is missing from it")
+		}
+		return h(ctx, tx, msg)
+	}, append(append([]Middleware(nil), c.cfg.Middleware...), mw...)...)
+	c.add(topic, func(ctx context.Context, msg *Message) (bool, error) {
+		return c.runTx(ctx, db, wrapped, msg)
+	})
+}
+
+// add notes a route, or what is wrong with it.
+func (c *Consumer) add(topic string, run runner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.started {
+		panic("consumer: a handler was added after Run")
+	}
+	if err := checkPattern(topic); err != nil {
+		c.faults = append(c.faults, err)
+		return
+	}
+	if run == nil {
+		c.faults = append(c.faults, fmt.Errorf("topic %q: the handler or its database is nil", topic))
+		return
+	}
+	r := &route{pattern: topic, tokens: strings.Split(topic, "."), run: run}
+	for _, other := range c.routes {
+		if overlap(r.tokens, other.tokens) {
+			c.faults = append(c.faults, fmt.Errorf("topics %q and %q overlap: one message would have two handlers", other.pattern, topic))
+		}
+	}
+	c.routes = append(c.routes, r)
+}
+
+// route returns the handler for a topic, nil when there is none.
+func (c *Consumer) route(topic string) *route {
+	tokens := strings.Split(topic, ".")
+	for _, r := range c.routes {
+		if matches(r.tokens, tokens) {
+			return r
+		}
+	}
+	return nil
+}
+
+// begin lets Run be called once, with a sound set of handlers.
+func (c *Consumer) begin() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.started {
+		return errors.New("consumer: Run was called before: make a new Consumer")
+	}
+	if len(c.routes) == 0 && len(c.faults) == 0 {
+		c.faults = append(c.faults, errors.New("there is no handler: call Handle or HandleTx before Run"))
+	}
+	if len(c.faults) > 0 {
+		return fmt.Errorf("consumer: %w", errors.Join(c.faults...))
+	}
+	c.started = true
+	return nil
+}
+
+// Stats returns what was counted so far.
+func (c *Consumer) Stats() Stats { return c.counts.stats(c.held.count()) }

@@ -1,0 +1,79 @@
+// Package consumer hands the events of an outbox stream to handlers, each
+// event's effects once.
+//
+//	c, err := consumer.New(js, consumer.Config{Name: "billing"})
+//	c.HandleTx("orders.created", db, func(ctx context.Context, tx *sql.Tx, m *consumer.Message) error {
+//		_, err := tx.ExecContext(ctx, "INSERT INTO invoices …")
+//		return err
+//	})
+//	err = c.Run(ctx)
+//
+// # What is promised
+//
+// A broker delivers at least once: an acknowledgement can be lost, a process can
+// die before it sends one. What happens then depends on where effects go.
+//
+//   - HandleTx: the effects are in a SQL database. The message's ID is inserted
+//     into an inbox table in the same transaction, first thing. Effects and mark
+//     commit together, so they happen exactly once per message ID, whatever is
+//     redelivered and whoever is killed when. A second copy at the same time
+//     waits at that INSERT until the first has committed (then it is a
+//     duplicate) or rolled back (then it goes on).
+//   - Handle: the effects are anything else. They happen at least once. Copies
+//     are suppressed by an [inbox.Inbox], in memory by default, where a message
+//     is marked done only after its handler has succeeded.
+//
+// # The life of a message
+//
+//	pulled ─▶ buffered ─▶ claimed ─▶ handler ─▶ commit/done ─▶ acknowledged
+//	             │           │          │
+//	             │           │          ├─ error, panic ─▶ delayed, comes back ─▶ … ─▶ dead letter
+//	             │           │          └─ Discard, undecodable ────────────────────▶ dead letter
+//	             │           └─ known ─▶ acknowledged, not run
+//	             └─ Outbox-Deliver-At in the future, Run ended ─▶ delayed, comes back
+//
+// Every held message, buffered or running, is reported to the broker as in
+// progress three times per AckWait. AckWait therefore only says how fast the death of a
+// process is noticed, never how long a handler may take.
+//
+// # Order
+//
+// With Concurrency 1, the default, and one process, messages are handled in
+// commit order, until one fails: it is overtaken while it waits for its retry.
+//
+// # Errors, attempts and dead letters
+//
+// A handler's error or panic rolls back and retries after [Backoff]; [RetryAfter]
+// chooses the wait; [Discard] gives up at once. The broker's own limit of
+// deliveries is never used, because at it the broker stops delivering without a
+// word. Instead, at Config.MaxDeliver attempts the message is stored in the
+// stream <STREAM>_DLQ, on dlq.<STREAM>.<Name>.<topic>, with the reason in its
+// Outbox-Dead-* headers, and only when that is acknowledged is the original
+// terminated. While no dead letter can be written, the message is retried.
+//
+// The broker counts deliveries, not attempts. Deliveries that only held a message
+// back until its Outbox-Deliver-At are subtracted; other ones that did not run
+// the handler are subtracted as far as this process remembers them. A message
+// handed back at the end of Run costs the next process one attempt. A message
+// far above the limit without any result kills whoever handles it, and becomes a
+// dead letter unrun.
+//
+// A message waiting for its retry or its time stays within
+// Config.MaxAckPending. Many of them stop the consumer until some are due.
+//
+// # What to know
+//
+// A handler can run before the row that caused it can be read: with semi-sync
+// replication (rpl_semi_sync_source_wait_point=AFTER_SYNC) a transaction is in the
+// binlog, and so on the stream, a moment before a SELECT on the source sees it.
+// Replicas lag behind too. Carry in the event what the handler needs, or return
+// [RetryAfter] when the row is not there yet.
+//
+// All processes that share a Name need the same topics: the durable consumer's
+// filter is set by the one that started last. A message that a process has no
+// handler for is handed back with the longest backoff and an error is logged,
+// since another process may know it.
+//
+// Adding a topic to an existing consumer delivers its messages from now on, not
+// those that the consumer has already passed; a warning says so.
+package consumer

@@ -1,0 +1,56 @@
+package consumer
+
+import "sync/atomic"
+
+// Hooks are called at points of a message's life, by the goroutine that handles
+// it: they have to be quick and safe for concurrent use. Any may be nil.
+type Hooks struct {
+	// Start is called before a handler runs, duplicates and deferrals excepted as
+	// far as they are known before the inbox is asked.
+	Start func(msg *Message)
+	// BeforeSettle is called when the outcome is certain (a transaction is
+	// committed, a dead letter is stored) and the broker has not been told.
+	BeforeSettle func(msg *Message, out Outcome)
+	// AfterSettle is called when the broker has been told.
+	AfterSettle func(msg *Message, out Outcome)
+}
+
+func (h Hooks) start(msg *Message) {
+	if h.Start != nil {
+		h.Start(msg)
+	}
+}
+
+func (h Hooks) beforeSettle(msg *Message, out Outcome) {
+	if h.BeforeSettle != nil {
+		h.BeforeSettle(msg, out)
+	}
+}
+
+func (h Hooks) afterSettle(msg *Message, out Outcome) {
+	if h.AfterSettle != nil {
+		h.AfterSettle(msg, out)
+	}
+}
+
+// Stats count deliveries by how they ended, since New.
+type Stats struct {
+	Handled, Duplicates, Retried, Deferred, DeadLettered, Ignored uint64
+	// Held is how many messages this process holds now, running or buffered.
+	Held int
+}
+
+// counters count by [Kind].
+type counters [Ignored + 1]atomic.Uint64
+
+func (c *counters) stats(held int) Stats {
+	return Stats{
+		Handled:      c[Handled].Load(),
+		Duplicates:   c[Duplicate].Load(),
+		Retried:      c[Retried].Load(),
+		Deferred:     c[Deferred].Load(),
+		DeadLettered: c[DeadLettered].Load(),
+		Ignored:      c[Ignored].Load(),
+		Held:         held,
+	}
+}

@@ -1,0 +1,199 @@
+package consumer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/binjet/binjet/consumer/inbox"
+)
+
+// runner runs a handler under its inbox. duplicate is true when the inbox knew
+// the message and the handler did not run.
+type runner func(ctx context.Context, msg *Message) (duplicate bool, err error)
+
+// errGoexit is how an attempt ends whose handler ended its goroutine.
+var errGoexit = errors.New("the handler called runtime.Goexit, as testing's FailNow does")
+
+// worker handles what the queue holds until that is closed.
+func (e *engine) worker() {
+	for d := range e.queue {
+		e.process(d)
+	}
+}
+
+// process takes one delivery to its end.
+func (e *engine) process(d *delivery) {
+	finished := false
+	defer func() {
+		if !finished { // runtime.Goexit: this worker ends, another takes its place
+			e.settle(d, e.policy().decide(errGoexit, d.msg.Attempt, false))
+			e.workers.Go(e.worker)
+		}
+	}()
+	out := e.judge(d)
+	finished = true
+	e.settle(d, out)
+}
+
+func (e *engine) policy() policy { return policy{e.cfg.MaxDeliver, e.cfg.Backoff} }
+
+// judge runs the handler when it should run, and says how the delivery ends.
+func (e *engine) judge(d *delivery) Outcome {
+	msg := d.msg
+	if d.raw.Header.Get("Nats-Marker-Reason") != "" {
+		return Outcome{Kind: Ignored}
+	}
+	if d.err != nil {
+		return Outcome{Kind: DeadLettered, Err: d.err}
+	}
+	r := e.route(msg.Topic)
+	if r == nil {
+		e.log.Error("a message came for which there is no handler; another process may have set the consumer's filter: "+
+			"run the same handlers in all processes of one consumer name", slog.String("topic", msg.Topic))
+		return Outcome{Kind: Deferred, Err: errors.New("no handler for the topic"), Delay: e.cfg.Backoff.Max}
+	}
+	if wait := time.Until(msg.DeliverAt); wait > 0 {
+		return Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
+	}
+	delayed := msg.DeliverAt.After(msg.Published)
+	msg.Attempt = e.ledger.attempt(msg.Sequence, d.delivered, delayed)
+	if e.policy().hopeless(msg.Attempt) {
+		return Outcome{Kind: DeadLettered, Err: fmt.Errorf("delivered %d times, far above the limit of %d attempts: "+
+			"its handler may be killing the process", d.delivered, e.cfg.MaxDeliver)}
+	}
+	return e.attempt(r, msg)
+}
+
+// attempt runs the handler once.
+func (e *engine) attempt(r *route, msg *Message) Outcome {
+	e.cfg.Hooks.start(msg)
+	start := time.Now()
+	duplicate, err := r.run(e.work, msg)
+	if duplicate {
+		return Outcome{Kind: Duplicate}
+	}
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		e.log.LogAttrs(e.work, slog.LevelError, "handler panicked",
+			append(msg.attrs(), slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))...)
+	}
+	out := e.policy().decide(err, msg.Attempt, e.work.Err() != nil)
+	out.Took = time.Since(start)
+	return out
+}
+
+// settle makes the outcome known: to the dead-letter stream first, then to the
+// hooks and the broker.
+func (e *engine) settle(d *delivery, out Outcome) {
+	if out.Kind == DeadLettered {
+		if err := e.bury(d, out.Err); err != nil {
+			e.log.LogAttrs(e.work, slog.LevelError, "could not write the dead letter; the message stays on the stream and is retried",
+				append(d.msg.attrs(), slog.Any("error", err), slog.Any("reason", out.Err))...)
+			out.Kind, out.Delay = Retried, e.cfg.Backoff.Max
+			out.Err = errors.Join(out.Err, err)
+		}
+	}
+	e.cfg.Hooks.beforeSettle(d.msg, out)
+	switch out.Kind {
+	case Deferred:
+		e.ledger.deferred(d.msg.Sequence)
+	case Retried:
+	default:
+		e.ledger.forget(d.msg.Sequence)
+	}
+	if err := e.held.settle(d, verdict(out)); err != nil {
+		e.log.LogAttrs(e.work, slog.LevelWarn, "could not tell the broker; it delivers the message again",
+			append(d.msg.attrs(), slog.String("outcome", out.Kind.String()), slog.Any("error", err))...)
+	}
+	e.counts[out.Kind].Add(1)
+	e.report(d.msg, out)
+	e.cfg.Hooks.afterSettle(d.msg, out)
+}
+
+func (e *engine) report(msg *Message, out Outcome) {
+	level := slog.LevelDebug
+	switch out.Kind {
+	case Retried:
+		level = slog.LevelWarn
+	case DeadLettered:
+		level = slog.LevelError
+	}
+	if !e.log.Enabled(e.work, level) {
+		return
+	}
+	attrs := append(msg.attrs(), slog.Duration("took", out.Took))
+	if out.Err != nil {
+		attrs = append(attrs, slog.Any("error", out.Err), slog.Duration("again_in", out.Delay))
+	}
+	e.log.LogAttrs(e.work, level, "message "+out.Kind.String(), attrs...)
+}
+
+// releaseTimeout bounds giving a claim back after a failed attempt.
+const releaseTimeout = 5 * time.Second
+
+// runPlain is claim → handler → done, or → release.
+func (c *Consumer) runPlain(ctx context.Context, h Handler, msg *Message) (duplicate bool, err error) {
+	claim, err := c.cfg.Inbox.Claim(ctx, c.cfg.Name, msg.ID)
+	switch {
+	case errors.Is(err, inbox.ErrDone):
+		return true, nil
+	case errors.Is(err, inbox.ErrBusy):
+		return false, errBusy
+	case err != nil:
+		return false, fmt.Errorf("claim message %s in the inbox: %w", msg.ID, err)
+	}
+	handled := false
+	defer func() {
+		if handled {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer cancel()
+		if err := claim.Release(ctx); err != nil {
+			c.log.Warn("could not release the claim of a failed message", slog.String("id", msg.ID), slog.Any("error", err))
+		}
+	}()
+	if err := h(ctx, msg); err != nil {
+		return false, err
+	}
+	handled = true
+	if err := claim.Done(context.WithoutCancel(ctx)); err != nil {
+		// The effects are there: a retry would only repeat them.
+		c.log.Warn("could not mark a handled message; a duplicate of it would run again", slog.String("id", msg.ID), slog.Any("error", err))
+	}
+	return false, nil
+}
+
+// txKey is where a transaction travels through the middlewares.
+type txKey struct{}
+
+// runTx is begin → claim → handler → commit, or → rollback.
+func (c *Consumer) runTx(ctx context.Context, db *sql.DB, h Handler, msg *Message) (duplicate bool, err error) {
+	tx, err := db.BeginTx(ctx, c.cfg.TxOptions)
+	if err != nil {
+		return false, fmt.Errorf("begin the transaction: %w", err)
+	}
+	// After a commit this does nothing. Its error tells nothing new: a
+	// transaction that can't be rolled back ends with its connection.
+	defer func() { _ = tx.Rollback() }()
+	switch err := c.cfg.TxInbox.Claim(ctx, tx, c.cfg.Name, msg.ID); {
+	case errors.Is(err, inbox.ErrDone):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	if err := h(context.WithValue(ctx, txKey{}, tx), msg); err != nil {
+		return false, err
+	}
+	if err := c.cfg.TxInbox.Confirm(ctx, tx, c.cfg.Name, msg.ID); err != nil {
+		return false, err
+	}
+	if err := tx.Commit(); err != nil {
+		return false, fmt.Errorf("commit, outcome unknown until the inbox is asked at the retry: %w", err)
+	}
+	return false, nil
+}

@@ -1,0 +1,153 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// flushTimeout bounds the wait for the last acknowledgements to leave this process.
+const flushTimeout = 2 * time.Second
+
+// Run consumes until ctx ends, then drains and returns nil. Whatever happens to
+// the broker or the connection meanwhile, it goes on when they are back.
+//
+// It returns an error at once for what will not heal: faults of the handlers, a
+// stream that does not exist, a durable consumer of that name that is something
+// else. Later it returns one only when the connection was closed for good.
+//
+// When ctx ends, no more messages are fetched, buffered ones are handed back,
+// and running handlers finish. At DrainTimeout their contexts are cancelled and
+// the error is [ErrDrainTimeout]; Run still waits for them to return. All
+// goroutines have ended when Run returns. It can be called once.
+func (c *Consumer) Run(ctx context.Context) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	workCtx, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancelWork(nil)
+	e := &engine{
+		Consumer: c,
+		queue:    make(chan *delivery, 2*c.cfg.capacity()+64),
+		work:     workCtx,
+	}
+	stopBeats := e.startHeartbeats()
+	defer stopBeats()
+	for range c.cfg.Concurrency {
+		e.workers.Go(e.worker)
+	}
+	err := e.fetch(ctx)
+	e.handBackQueue()
+	close(e.queue)
+	err = errors.Join(err, e.drain(cancelWork))
+	if nc := c.js.Conn(); nc.IsConnected() {
+		if flushErr := nc.FlushTimeout(flushTimeout); flushErr != nil {
+			c.log.Warn("could not flush the last acknowledgements; those messages are delivered again", slog.Any("error", flushErr))
+		}
+	}
+	return err
+}
+
+// engine is one Run.
+type engine struct {
+	*Consumer
+	queue   chan *delivery
+	work    context.Context // of handlers; outlives Run's until DrainTimeout
+	workers sync.WaitGroup
+	// What each session learns about the stream, before it delivers.
+	partitioned atomic.Bool  // how subjects are built
+	replicas    atomic.Int32 // for the dead letters
+}
+
+// delivery is one message held by this process.
+type delivery struct {
+	raw       *nats.Msg
+	msg       *Message
+	delivered uint64
+	err       error // it could not be decoded
+}
+
+// startHeartbeats keeps every held message alive on the broker until the
+// returned function is called.
+func (e *engine) startHeartbeats() (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(e.cfg.AckWait / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				e.held.beat()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// fetch keeps a session open until ctx ends. It returns an error only for what
+// does not heal.
+func (e *engine) fetch(ctx context.Context) error {
+	failures, everOpen := 0, false
+	for ctx.Err() == nil {
+		opened, err := e.session(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		everOpen = everOpen || opened
+		if errors.Is(err, nats.ErrConnectionClosed) {
+			return fmt.Errorf("consumer %s: %w", e.cfg.Name, err)
+		}
+		if !everOpen && permanent(err) {
+			return fmt.Errorf("consumer %s: %w", e.cfg.Name, err)
+		}
+		if failures++; opened {
+			failures = 1
+		}
+		wait := Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}.delay(failures)
+		e.log.Warn("the session with the broker ended; opening another", slog.Any("error", err), slog.Duration("in", wait))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// handBackQueue gives back what no worker has taken.
+func (e *engine) handBackQueue() {
+	for {
+		select {
+		case d := <-e.queue:
+			e.settle(d, Outcome{Kind: Deferred, Err: errors.New("the consumer is stopping"), Delay: handBackDelay})
+		default:
+			return
+		}
+	}
+}
+
+// drain waits for the workers, and cancels the handlers when that takes too long.
+func (e *engine) drain(cancel context.CancelCauseFunc) error {
+	done := make(chan struct{})
+	go func() { e.workers.Wait(); close(done) }()
+	timeout := time.NewTimer(e.cfg.DrainTimeout)
+	defer timeout.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timeout.C:
+	}
+	e.log.Warn("handlers are still running at the end of DrainTimeout; cancelling them",
+		slog.Duration("drain_timeout", e.cfg.DrainTimeout), slog.Int("messages", e.held.count()))
+	cancel(ErrDrainTimeout)
+	<-done
+	return ErrDrainTimeout
+}

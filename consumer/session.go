@@ -1,0 +1,221 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// How messages are pulled. The broker answers a pull with messages, and every
+// pullBeat with a sign of life; twice that in silence and the session is over.
+const (
+	pullExpires = 30 * time.Second
+	pullBeat    = 5 * time.Second
+	pullPause   = time.Second // after a pull that the broker refused for now
+	closeWait   = 2 * time.Second
+)
+
+// session is one subscription through which messages are pulled. It pulls by the
+// protocol itself rather than through jetstream's iterators, because those
+// keep messages in a buffer that nobody keeps alive on the broker, and lose those
+// that are on their way when they are stopped.
+type session struct {
+	*engine
+	nc      *nats.Conn
+	sub     *nats.Subscription
+	msgs    chan *nats.Msg
+	closed  <-chan nats.SubStatus
+	inbox   string // prefix of the pulls' reply subjects
+	pulls   int
+	want    int // messages still to come for the running pull; 0 when none runs
+	resumes time.Time
+}
+
+// session opens one, pumps until ctx ends or something is wrong, and closes it.
+func (e *engine) session(ctx context.Context) (opened bool, err error) {
+	setupCtx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if err := e.setup(setupCtx); err != nil {
+		return false, err
+	}
+	s := &session{engine: e, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*e.cfg.capacity()+64)}
+	s.inbox = s.nc.NewInbox()
+	s.sub, err = s.nc.ChanSubscribe(s.inbox+".*", s.msgs)
+	if err != nil {
+		return false, fmt.Errorf("subscribe: %w", err)
+	}
+	s.closed = s.sub.StatusChanged(nats.SubscriptionClosed)
+	defer s.close()
+	return true, s.pump(ctx)
+}
+
+// pump keeps one pull running while there is room, and hands on what comes.
+func (s *session) pump(ctx context.Context) error {
+	reconnected := s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer s.nc.RemoveStatusListener(reconnected)
+	silence := time.NewTimer(2 * pullBeat)
+	defer silence.Stop()
+	for {
+		resume, err := s.pull()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-s.msgs:
+			silence.Reset(2 * pullBeat)
+			if err := s.take(m); err != nil {
+				return err
+			}
+		case <-s.held.freed:
+		case <-resume:
+		case <-s.closed:
+			return errors.New("the subscription was closed")
+		case status := <-reconnected:
+			if status == nats.CLOSED {
+				return nats.ErrConnectionClosed
+			}
+			s.want = 0 // the broker forgot the pull
+			silence.Reset(2 * pullBeat)
+		case <-silence.C:
+			silence.Reset(2 * pullBeat)
+			if s.want > 0 {
+				return fmt.Errorf("the broker was silent for %s", 2*pullBeat)
+			}
+		}
+	}
+}
+
+// pull asks for as many messages as there is room for, once half the room is
+// free. The channel it returns says when to ask again after a pause, nil when there is none.
+func (s *session) pull() (<-chan time.Time, error) {
+	free := s.cfg.capacity() - s.held.count()
+	if s.want > 0 || free < (s.cfg.capacity()+1)/2 {
+		return nil, nil
+	}
+	if pause := time.Until(s.resumes); pause > 0 {
+		return time.After(pause), nil
+	}
+	s.pulls++
+	body, err := json.Marshal(map[string]int64{
+		"batch":          int64(free),
+		"expires":        pullExpires.Nanoseconds(),
+		"idle_heartbeat": pullBeat.Nanoseconds(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.nc.PublishRequest(s.apiPrefix()+"CONSUMER.MSG.NEXT."+s.cfg.Stream+"."+s.cfg.Name, s.reply(), body)
+	if err != nil {
+		return nil, fmt.Errorf("pull: %w", err)
+	}
+	s.want = free
+	return nil, nil
+}
+
+func (s *session) reply() string { return s.inbox + "." + strconv.Itoa(s.pulls) }
+
+// apiPrefix is where the JetStream API of js is.
+func (c *Consumer) apiPrefix() string {
+	opts := c.js.Options()
+	switch {
+	case opts.Domain != "":
+		return "$JS." + opts.Domain + ".API."
+	case opts.APIPrefix != "":
+		if opts.APIPrefix[len(opts.APIPrefix)-1] != '.' {
+			return opts.APIPrefix + "."
+		}
+		return opts.APIPrefix
+	}
+	return "$JS.API."
+}
+
+// take handles one thing that the broker sent: a message, or word about a pull.
+func (s *session) take(m *nats.Msg) error {
+	if m.Reply == "" {
+		if m.Subject != s.reply() {
+			return nil // about a pull that is over
+		}
+		over, err := s.status(m.Header.Get("Status"), m.Header.Get("Description"))
+		if over {
+			s.want = 0
+		}
+		return err
+	}
+	if s.want > 0 {
+		s.want--
+	}
+	s.accept(m)
+	return nil
+}
+
+// status says what the broker's word about the running pull means: that it is
+// over, or, as an error, that the session is.
+func (s *session) status(code, description string) (over bool, err error) {
+	switch code {
+	case "100":
+		return false, nil
+	case "404", "408":
+		return true, nil
+	case "409":
+		switch description {
+		case "Consumer Deleted", "Leadership Change", "Server Shutdown", "Consumer is push based":
+			return true, fmt.Errorf("the broker says: %s", description)
+		}
+		s.log.Debug("pull refused for now", slog.String("reason", description))
+		s.resumes = time.Now().Add(pullPause)
+		return true, nil
+	case "503":
+		return true, errors.New("no JetStream answers for the consumer: it was deleted, or has no leader yet")
+	}
+	return true, fmt.Errorf("pull refused: %s %s", code, description)
+}
+
+// accept puts a message into the queue; one too many is handed back.
+func (s *session) accept(m *nats.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		s.log.Error("a message without JetStream metadata came and was dropped", slog.String("subject", m.Subject), slog.Any("error", err))
+		return
+	}
+	msg, err := decode(m, s.cfg.SubjectPrefix, s.partitioned.Load())
+	msg.Sequence, msg.Published, msg.Attempt = meta.Sequence.Stream, meta.Timestamp, int(meta.NumDelivered)
+	d := &delivery{raw: m, msg: msg, delivered: meta.NumDelivered, err: err}
+	s.held.add(d)
+	select {
+	case s.queue <- d:
+	default:
+		s.settle(d, Outcome{Kind: Deferred, Err: errors.New("more came than was asked for"), Delay: handBackDelay})
+	}
+}
+
+// close ends the subscription so that nothing that is on its way is lost: what
+// still comes goes into the queue, for the workers or to be handed back.
+func (s *session) close() {
+	if s.nc.IsConnected() && s.sub.Drain() == nil {
+		timeout := time.NewTimer(closeWait)
+		defer timeout.Stop()
+		select {
+		case <-s.closed:
+		case <-timeout.C:
+		}
+	}
+	_ = s.sub.Unsubscribe()
+	for {
+		select {
+		case m := <-s.msgs:
+			if m.Reply != "" {
+				s.accept(m)
+			}
+		default:
+			return
+		}
+	}
+}
