@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -123,6 +124,7 @@ func start(t *testing.T, cfg Config) *running {
 		cfg.CommitTimeout = 500 * time.Millisecond
 	}
 	cfg.Manage = true
+	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
