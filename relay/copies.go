@@ -43,7 +43,6 @@ func (r *Relay) copyLoop(stop <-chan struct{}) {
 type copyWriter struct {
 	r       *Relay
 	bucket  *store.Copies
-	created time.Time
 	failing bool
 }
 

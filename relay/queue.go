@@ -116,12 +116,6 @@ func (q *queue) take(fits func(*item) bool) (it item, ok, done bool, err error) 
 	return it, true, false, nil
 }
 
-func (q *queue) size() (items, bytes int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.items), q.bytes
-}
-
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -223,7 +223,7 @@ func TestStreamLosesItsTail(t *testing.T) {
 			}
 			srv.Start()
 			if !running {
-				r = start(t, Config{Source: src, Conn: srv.Connect(t)})
+				start(t, Config{Source: src, Conn: srv.Connect(t)})
 			}
 			src.commit(1, []byte("p"))
 			want := src.ids()

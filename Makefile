@@ -1,0 +1,60 @@
+# binjet: what people run. `make` or `make help` lists it.
+SHELL := /bin/bash
+GO ?= go
+export GOTOOLCHAIN ?= local
+
+# Everything that is checked lives in these modules.
+MODULES := . test examples
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## See it work: a real server, a broker, a streamer that is killed again and again
+	@cd examples && $(GO) run ./quickstart
+
+.PHONY: test
+test: unit integration ## Prove the project: unit, race, integration on MySQL and on MariaDB
+
+.PHONY: unit
+unit: ## Unit tests with the race detector; no database server
+	$(GO) test -race ./...
+	cd examples && $(GO) test -race ./...
+
+.PHONY: integration
+integration: ## Tests on real MySQL and MariaDB, which they fetch and start themselves
+	cd test && $(GO) test -race -timeout 40m ./...
+
+.PHONY: lint
+lint: fmt-check vet staticcheck tidy-check ## All static checks
+
+.PHONY: fmt-check
+fmt-check:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt these files:"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet:
+	@for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
+
+.PHONY: staticcheck
+staticcheck:
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) tool -modfile=$(CURDIR)/test/tools.mod staticcheck ./...) || exit 1; done
+
+.PHONY: tidy-check
+tidy-check:
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'make tidy' and commit"; exit 1; }; done
+
+.PHONY: tidy
+tidy: ## Tidy every module
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod tidy) || exit 1; done
+
+.PHONY: build
+build: ## Build the binjet command into bin/
+	$(GO) build -trimpath -o bin/binjet ./cmd/binjet
+
+.PHONY: ci
+ci: ## What decides whether a change lands
+	bash .ci/run
