@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -334,12 +335,21 @@ func TestLongHandlerAndItsNeighbourAreNotRedelivered(t *testing.T) {
 		}
 		return nil
 	})
+	var beats atomic.Int64 // three per AckWait and message
+	_, err := w.nc.Subscribe("$JS.ACK.>", func(m *nats.Msg) {
+		if string(m.Data) == "+WPI" {
+			beats.Add(1)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.publish("a", "1")
 	w.publish("a", "2")
 	w.run(c)
 	<-started
 	eventually(t, "both are held", func() bool { return c.Stats().Held == 2 })
-	<-time.After(2500 * time.Millisecond) // more than two AckWaits have to pass: that is the subject of the test
+	eventually(t, "signs of life for more than two AckWaits", func() bool { return beats.Load() >= 2*7 })
 	close(release)
 	eventually(t, "both handled", func() bool { return c.Stats().Handled == 2 })
 	if s := c.Stats(); s.Retried+s.Duplicates+s.Deferred != 0 {
