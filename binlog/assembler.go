@@ -38,8 +38,9 @@ type assembler struct {
 	// second is the plan of the group that is read again; part takes its rows.
 	second *plan
 	part   func(binjet.Message, time.Time) error
-	// deleted, when set, is called for each deleted outbox row of a committed group.
-	deleted func(t table, id string)
+	// seen, when set, gets the ID of each row that a committed group inserts or
+	// deletes, in place of the messages.
+	seen func(t table, id string, deleted bool)
 	// foreign is told of statements that write in statement format elsewhere.
 	foreign func(query string)
 	// harmless holds prepared XA transactions without outbox rows.
@@ -70,7 +71,8 @@ type row struct {
 	ordinal int
 	msg     binjet.Message
 	bytes   int
-	deleted *table // it is not an insert, but a deleted row
+	table   *table
+	deleted bool
 }
 
 // groupFault is why a group can't be published, if what is at ordinal row of it
@@ -204,7 +206,10 @@ func (a *assembler) inserts(l *layout, e *replication.RowsEvent) error {
 			a.blameRow(fault, ordinal)
 			continue
 		}
-		a.hold(row{ordinal: ordinal, msg: m, bytes: size(&m)})
+		if a.seen != nil {
+			m = binjet.Message{ID: m.ID}
+		}
+		a.hold(row{ordinal: ordinal, msg: m, bytes: size(&m), table: &l.table})
 	}
 	return nil
 }
@@ -221,14 +226,15 @@ func (a *assembler) hold(r row) {
 	a.rows = append(a.rows, r)
 }
 
-// deletes keeps the IDs of deleted rows for whoever asks for them.
+// deletes keeps the IDs of deleted rows when they are asked for.
 func (a *assembler) deletes(l *layout, e *replication.RowsEvent) {
-	if a.deleted == nil {
+	if a.seen == nil {
 		return
 	}
 	for i, image := range e.Rows {
 		m, _ := l.message(image, e.SkippedColumns[i], a.opened)
-		a.hold(row{ordinal: a.next, msg: binjet.Message{ID: m.ID}, bytes: len(m.ID) + 64, deleted: &l.table})
+		m = binjet.Message{ID: m.ID}
+		a.hold(row{ordinal: a.next, msg: m, bytes: size(&m), table: &l.table, deleted: true})
 		a.next++
 	}
 }
@@ -302,8 +308,8 @@ func (a *assembler) commit() (*group, error) {
 func (a *assembler) collect(g *group) {
 	g.rows = 0
 	for _, r := range a.rows {
-		if r.deleted != nil {
-			a.deleted(*r.deleted, r.msg.ID)
+		if a.seen != nil {
+			a.seen(*r.table, r.msg.ID, r.deleted)
 			continue
 		}
 		g.rows++

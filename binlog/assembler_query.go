@@ -26,7 +26,7 @@ func (a *assembler) query(schema, text string) (*group, error) {
 	case kindXARollback:
 		delete(a.harmless, st.name)
 		return a.discard(), nil
-	case kindXAStart:
+	case kindXAStart, kindXAEnd: // MariaDB logs XA END only
 		a.state, a.xid = begun, st.name
 		return nil, nil
 	}

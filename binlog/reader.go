@@ -37,7 +37,7 @@ func New(cfg Config) (*Reader, error) {
 // Begin returns the position to begin from when there is no checkpoint, by
 // [Config.Start]. It connects once and returns the error of that.
 func (r *Reader) Begin(ctx context.Context) (checkpoint.Position, error) {
-	srv, err := r.describe(ctx)
+	srv, err := r.ready(ctx, r.cfg.Start == StartSnapshot)
 	if err != nil {
 		return checkpoint.Position{}, fmt.Errorf("begin: %w", err)
 	}
@@ -60,15 +60,4 @@ func (r *Reader) Begin(ctx context.Context) (checkpoint.Position, error) {
 		}
 	}
 	return p, nil
-}
-
-// oldest is the position before the oldest transaction that the server still has.
-func (r *Reader) oldest(ctx context.Context, srv *Server) (checkpoint.GTIDSet, error) {
-	return srv.Purged, nil
-}
-
-// Verify says whether reading can go on from p, and changes nothing.
-func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
-	_, err := r.describe(ctx)
-	return err
 }

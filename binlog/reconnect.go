@@ -1,18 +1,42 @@
 package binlog
 
 import (
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// dumpError tells the errors that end a stream from those that end a connection.
+// dumpError tells the errors of a server that ends a dump for good from those
+// that end a connection. Error 1236 stands for all of the former and some of the
+// latter, so its text decides.
 func (s *stream) dumpError(err error) error {
 	if serverCode(err) != mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG {
 		return err
 	}
-	return err
+	text := strings.ToLower(err.Error())
+	has := func(part string) bool { return strings.Contains(text, part) }
+	switch {
+	case has("same server_uuid/server_id"), has("shutdown"), has("truncated in the middle"):
+		return err
+	case has("purged"), has("could not find gtid state"), has("first log file"):
+		return halt(constErrors{ErrPurged, err}, hintPurged, "the server can't go on from position %q", s.at.Resume)
+	case has("not in the master's binlog"), has("more gtids than"), has("missing the gtid"), has("which is not in"):
+		return halt(constErrors{ErrForeign, err}, hintForeign, "the server can't go on from position %q", s.at.Resume)
+	case has("max_allowed_packet"):
+		return halt(err, "Raise max_allowed_packet on the server", "an event behind position %q is larger than the server may send", s.at.Resume)
+	}
+	return halt(err, "Look into the server's error log", "the server can't read its binlog behind position %q", s.at.Resume)
 }
+
+// constErrors is a meaning and the error that has it.
+type constErrors struct {
+	meaning constError
+	err     error
+}
+
+func (e constErrors) Error() string   { return e.meaning.Error() + ": " + e.err.Error() }
+func (e constErrors) Unwrap() []error { return []error{e.meaning, e.err} }
 
 // nextStep says what somebody can do about a connection that can't be opened.
 func nextStep(err error) string {
@@ -23,6 +47,8 @@ func nextStep(err error) string {
 		return "GRANT REPLICATION SLAVE ON *.* to the account"
 	case mysql.ER_CON_COUNT_ERROR:
 		return "raise max_connections"
+	case mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG:
+		return "if it stays: is the server ID that of another replica?"
 	case 0:
 		return "none if this passes: check the network and the server if it stays"
 	}

@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -102,28 +101,6 @@ func (srv *Server) parseStates() error {
 		if !g.IsZero() {
 			srv.states = append(srv.states, g)
 		}
-	}
-	return nil
-}
-
-// describe opens a session only to ask.
-func (r *Reader) describe(ctx context.Context) (*Server, error) {
-	s, err := r.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	srv, err := s.describe()
-	if err != nil {
-		return nil, err
-	}
-	return srv, r.checkFlavor(srv)
-}
-
-func (r *Reader) checkFlavor(srv *Server) error {
-	if r.cfg.Flavor != "" && r.cfg.Flavor != srv.Flavor {
-		return halt(nil, "Correct the address or the flavour in the configuration",
-			"the server at %s is %s (%s), not %s as configured", r.cfg.Addr, srv.Flavor, srv.Version, r.cfg.Flavor)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -62,9 +63,11 @@ func (s *session) rows(query string, args ...any) ([][]string, error) {
 	for i := range out {
 		out[i] = make([]string, res.ColumnNumber())
 		for j := range out[i] {
-			if out[i][j], err = res.GetString(i, j); err != nil {
+			v, err := res.GetString(i, j)
+			if err != nil {
 				return nil, fmt.Errorf("%s: %w", query, err)
 			}
+			out[i][j] = strings.Clone(v) // it aliases a buffer that Close gives away
 		}
 	}
 	return out, nil

@@ -109,11 +109,22 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// once verifies the server and follows its binlog until the connection ends.
+// once verifies the server, finishes the snapshot if there is one, and follows
+// the binlog until the connection ends.
 func (s *stream) once(ctx context.Context) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	if s.at.Snapshot != nil {
+		if err := s.snapshot(ctx); err != nil {
+			return err
+		}
+	}
+	return s.follow(ctx)
+}
+
+// follow reads the binlog behind the position until the connection ends.
+func (s *stream) follow(ctx context.Context) error {
 	p := newParser(flavorName(s.srv.Flavor), &s.tables, false)
 	defer p.close()
 	parts := &partition{stream: s}
@@ -136,8 +147,11 @@ func (s *stream) once(ctx context.Context) error {
 
 // open asks the server for its facts and checks the position against them.
 func (s *stream) open(ctx context.Context) error {
-	srv, err := s.describe(ctx)
+	srv, err := s.ready(ctx, s.at.Snapshot != nil)
 	if err != nil {
+		return err
+	}
+	if err := s.verify(srv, s.at); err != nil {
 		return err
 	}
 	s.srv = srv

@@ -1,0 +1,112 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// maxBetween bounds the IDs that are kept to take up a cut snapshot.
+const maxBetween = 2_000_000
+
+var errReached = constError("the position is reached")
+
+// between reads the binlog from the position of a cut snapshot to that of a new
+// one, and returns the rows that were inserted on the way: they are in the new
+// snapshot and were not in the old one.
+func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTIDSet) (map[table]map[string]bool, error) {
+	if s.at.Resume.ContainsSet(upto) {
+		return nil, nil
+	}
+	w := &window{stream: s, ids: make(map[table]map[string]bool), progress: *s.at.Snapshot}
+	if err := w.orders(view); err != nil {
+		return nil, err
+	}
+	s.log.Info("a snapshot was cut: reading what came after it", "from", s.at.Resume.String(), "to", upto.String())
+	p := newParser(flavorName(s.srv.Flavor), &s.tables, true)
+	defer p.close()
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, seen: w.seen, harmless: make(map[string]bool)}
+	at := s.at.Resume.Clone()
+	err := s.dump(ctx, s.srv.Flavor, at, func(raw []byte) error {
+		s.received(raw)
+		return p.parse(raw, func(ev *replication.BinlogEvent) error {
+			g, err := a.add(ev)
+			if err != nil {
+				return err
+			}
+			if g == nil {
+				return w.check(a.next)
+			}
+			if at.Add(g.gtid); at.ContainsSet(upto) {
+				return errReached
+			}
+			return w.check(0)
+		})
+	})
+	if w.err != nil {
+		return nil, w.err
+	}
+	if !errors.Is(err, errReached) {
+		return nil, s.dumpError(err)
+	}
+	return w.ids, nil
+}
+
+// window is what happened to the tables between two snapshots.
+type window struct {
+	*stream
+	ids      map[table]map[string]bool
+	count    int
+	progress checkpoint.Snapshot
+	binary   map[string]bool // tables whose ID sorts by its bytes
+	err      error
+}
+
+// orders asks which tables sort their IDs as Go sorts strings.
+func (w *window) orders(view *session) error {
+	w.binary = make(map[string]bool)
+	for _, t := range w.tables.list {
+		rows, err := view.rows(fmt.Sprintf("SELECT COALESCE(COLLATION_NAME,'binary') FROM information_schema.COLUMNS "+
+			"WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' AND LOWER(COLUMN_NAME)=?", t.schema, t.name), strings.ToLower(w.cfg.Columns.ID))
+		if err != nil {
+			return err
+		}
+		w.binary[t.String()] = len(rows) == 1 && (rows[0][0] == "binary" || strings.HasSuffix(rows[0][0], "_bin"))
+	}
+	return nil
+}
+
+func (w *window) seen(t table, id string, deleted bool) {
+	if slices.Contains(w.progress.Done, t.String()) {
+		return
+	}
+	if !deleted {
+		if w.ids[t] == nil {
+			w.ids[t] = make(map[string]bool)
+		}
+		w.ids[t][id] = true
+		w.count++
+		return
+	}
+	published := t.String() == w.progress.Table && id <= w.progress.After && w.binary[t.String()]
+	if !w.ids[t][id] && !published && w.err == nil {
+		w.err = halt(nil, "Publish that row by hand if its event matters, then begin a new snapshot under a new source name, "+
+			"or set a position; do not prune an outbox table before its snapshot is published",
+			"row %q of table %s was deleted after the snapshot began and before it was published", id, t)
+	}
+}
+
+func (w *window) check(open int) error {
+	if w.err == nil && w.count+open > maxBetween {
+		w.err = halt(nil, "Begin a new snapshot under a new source name, or set a position",
+			"a snapshot was cut, and more than %d rows were inserted since: they can't be told from those of the snapshot", maxBetween)
+	}
+	return w.err
+}

@@ -1,0 +1,171 @@
+package binlog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// Finding is one precondition of reading, and whether it holds.
+type Finding struct {
+	// Name is what was looked at, such as "binlog_format".
+	Name string
+	OK   bool
+	// Detail is what was found, Fix the statement that mends it.
+	Detail, Fix string
+}
+
+func (f Finding) String() string {
+	s := f.Name + ": " + f.Detail
+	if f.Fix != "" {
+		s += " (" + f.Fix + ")"
+	}
+	return s
+}
+
+// CheckError lists every precondition of the source that does not hold.
+type CheckError struct{ Faults []Finding }
+
+func (e *CheckError) Error() string {
+	list := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		list[i] = f.String()
+	}
+	return strings.Join(list, "; ")
+}
+
+// Check reports every precondition of the source, whether it holds or not. The
+// error is only one of the connection; a refused connection is a finding too.
+func (r *Reader) Check(ctx context.Context) ([]Finding, error) {
+	s, err := r.connect(ctx)
+	if err != nil {
+		return []Finding{{Name: "connection", Detail: err.Error(), Fix: nextStep(err)}}, err
+	}
+	defer s.close()
+	findings := []Finding{{Name: "connection", OK: true, Detail: fmt.Sprintf("%s as %q", r.cfg.Addr, r.cfg.User)}}
+	srv, err := s.describe()
+	if err != nil {
+		return findings, fmt.Errorf("check the source: %w", err)
+	}
+	more, err := r.findings(s, srv, r.cfg.Start == StartSnapshot)
+	if err != nil {
+		return findings, fmt.Errorf("check the source: %w", err)
+	}
+	return append(findings, more...), nil
+}
+
+// ready connects and returns the facts of a server that fulfils every
+// precondition, those of a snapshot if there is one to take. Faults are a
+// *checkpoint.HaltError with a *[CheckError] in it.
+func (r *Reader) ready(ctx context.Context, snapshot bool) (*Server, error) {
+	s, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	srv, err := s.describe()
+	if err != nil {
+		return nil, err
+	}
+	return srv, r.require(s, srv, snapshot)
+}
+
+func (r *Reader) require(s *session, srv *Server, snapshot bool) error {
+	findings, err := r.findings(s, srv, snapshot)
+	if err != nil {
+		return err
+	}
+	var faults []Finding
+	for _, f := range findings {
+		if !f.OK {
+			faults = append(faults, f)
+		}
+	}
+	if faults == nil {
+		return nil
+	}
+	return halt(&CheckError{faults}, "Mend them and start again", "the source at %s is not set up for binjet", r.cfg.Addr)
+}
+
+func (r *Reader) findings(s *session, srv *Server, snapshot bool) ([]Finding, error) {
+	list := r.settings(srv)
+	grants, err := r.grantFindings(s, srv, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, grants...)
+	for _, t := range r.tables.list {
+		found, err := r.tableFindings(s, t, snapshot)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	return list, nil
+}
+
+// settings checks the global variables. A session may still differ, which is
+// found when its rows arrive.
+func (r *Reader) settings(srv *Server) []Finding {
+	flavor := Finding{Name: "flavor", OK: true, Detail: string(srv.Flavor) + " " + srv.Version}
+	if r.cfg.Flavor != "" && r.cfg.Flavor != srv.Flavor {
+		flavor.OK, flavor.Fix = false, fmt.Sprintf("correct the address, or the configured flavour %s", r.cfg.Flavor)
+	}
+	list := []Finding{flavor}
+	want := func(name, value, fix string) {
+		got, known := srv.variables[name]
+		f := Finding{Name: name, OK: strings.EqualFold(got, value), Detail: got}
+		if !known {
+			f.Detail = "the server does not know it: it is too old"
+		}
+		if !f.OK {
+			f.Fix = fix
+		}
+		list = append(list, f)
+	}
+	set := "SET GLOBAL %[1]s=%[2]s; and %[1]s=%[2]s in the server's configuration; then reconnect the services"
+	if srv.Flavor == checkpoint.MySQL {
+		set = "SET PERSIST %[1]s=%[2]s; then reconnect the services"
+	}
+	want("log_bin", "ON", "log_bin=binlog in the server's configuration, and a restart")
+	for _, v := range [][2]string{{"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"binlog_row_metadata", "FULL"}} {
+		want(v[0], v[1], fmt.Sprintf(set, v[0], v[1]))
+	}
+	if srv.Flavor == checkpoint.MySQL {
+		want("enforce_gtid_consistency", "ON", "SET PERSIST enforce_gtid_consistency=ON;")
+		want("gtid_mode", "ON", "SET PERSIST gtid_mode=OFF_PERMISSIVE; SET PERSIST gtid_mode=ON_PERMISSIVE; SET PERSIST gtid_mode=ON;")
+	}
+	return list
+}
+
+// grantFindings checks the privileges of the account.
+func (r *Reader) grantFindings(s *session, srv *Server, snapshot bool) ([]Finding, error) {
+	grants, account, err := s.grants(srv)
+	if err != nil {
+		return nil, err
+	}
+	var list []Finding
+	need := func(privilege string, on table, object string) {
+		f := Finding{Name: "grant " + privilege, OK: grants.has(privilege, on), Detail: account + " has it"}
+		if on.name != "" {
+			f.Name += " on " + on.String()
+		}
+		if !f.OK {
+			f.Detail, f.Fix = account+" does not have it", fmt.Sprintf("GRANT %s ON %s TO %s;", privilege, object, account)
+		}
+		list = append(list, f)
+	}
+	need("REPLICATION SLAVE", table{}, "*.*")
+	if !snapshot {
+		return list, nil
+	}
+	for _, t := range r.tables.list {
+		need("SELECT", t, t.quoted())
+		if srv.Flavor == checkpoint.MySQL {
+			need("LOCK TABLES", t, "`"+t.schema+"`.*")
+		}
+	}
+	return list, nil
+}

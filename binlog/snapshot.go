@@ -1,0 +1,144 @@
+package binlog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// A page of a snapshot, and so a part of it, is at most this large (or one row).
+const (
+	pageRows  = 500
+	pageBytes = 2 << 20
+)
+
+// lockTimeout bounds the wait for the tables, in seconds: while we wait, every
+// writer waits behind us.
+const lockTimeout = 5
+
+// snapshot yields the rows that lay in the outbox tables at one exact position
+// of the binlog, table by table in the order of the ID, and then its end.
+//
+// A snapshot that was cut can't be taken up again as it was: its read view is
+// gone. But the rows of then are those of a new one without those inserted in
+// between, which the binlog between the two positions tells. So a snapshot is of
+// one position, the first, however often it is resumed.
+func (s *stream) snapshot(ctx context.Context) error {
+	view, at, err := s.takeSnapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("take a snapshot of the outbox tables: %w", err)
+	}
+	defer view.close()
+	pages := &pager{stream: s, session: view, at: at, progress: checkpoint.Snapshot{Begun: true}}
+	if done := s.at.Snapshot; done.Begun {
+		pages.at, pages.progress = s.at.Resume.Clone(), *done
+		if pages.newer, err = s.between(ctx, view, at); err != nil {
+			return err
+		}
+	}
+	s.log.Info("publishing the rows of a snapshot", "position", pages.at.String(), "done", pages.progress.Done,
+		"table", pages.progress.Table, "after", pages.progress.After)
+	for _, t := range s.tables.list {
+		if slices.Contains(pages.progress.Done, t.String()) {
+			continue
+		}
+		if err := pages.table(t); err != nil {
+			return err
+		}
+	}
+	return pages.end()
+}
+
+// takeSnapshot returns a session that sees the tables as of the position at.
+func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint.GTIDSet, err error) {
+	view, err = s.connect(ctx)
+	if err != nil {
+		return nil, at, err
+	}
+	defer func() {
+		if err != nil {
+			view.close()
+		}
+	}()
+	for _, q := range []string{"SET SESSION time_zone='+00:00'", "SET SESSION wait_timeout=86400", "SET NAMES utf8mb4",
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"} {
+		if _, err = view.rows(q); err != nil {
+			return nil, at, err
+		}
+	}
+	if s.srv.Flavor == checkpoint.MariaDB {
+		at, err = view.snapshotMariaDB()
+	} else {
+		at, err = s.snapshotMySQL(ctx, view)
+	}
+	return view, at, err
+}
+
+// snapshotMariaDB: the server itself says where in the binlog a snapshot is.
+func (s *session) snapshotMariaDB() (at checkpoint.GTIDSet, err error) {
+	if _, err = s.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+		return at, err
+	}
+	rows, err := s.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")
+	if err != nil {
+		return at, err
+	}
+	var file, pos string
+	for _, r := range rows {
+		switch r[0] {
+		case "Binlog_snapshot_file", "binlog_snapshot_file":
+			file = r[1]
+		case "Binlog_snapshot_position", "binlog_snapshot_position":
+			pos = r[1]
+		}
+	}
+	if file == "" || pos == "" {
+		return at, fmt.Errorf("the server does not say where in the binlog the snapshot is (binlog_snapshot_file)")
+	}
+	row, err := s.row("SELECT BINLOG_GTID_POS('" + file + "', " + pos + ")")
+	if err != nil {
+		return at, err
+	}
+	return checkpoint.ParseGTIDSet(row[0])
+}
+
+// snapshotMySQL keeps writers of the tables out for the moment in which the
+// position is read and the snapshot begins.
+func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoint.GTIDSet, err error) {
+	lock, err := s.connect(ctx)
+	if err != nil {
+		return at, err
+	}
+	defer lock.close() // unlocks
+	if _, err := lock.rows(fmt.Sprintf("SET SESSION lock_wait_timeout=%d", lockTimeout)); err != nil {
+		return at, err
+	}
+	query := "LOCK TABLES "
+	for i, t := range s.tables.list {
+		if i > 0 {
+			query += ", "
+		}
+		query += t.quoted() + " READ"
+	}
+	if _, err := lock.rows(query); err != nil {
+		if serverCode(err) == mysql.ER_LOCK_WAIT_TIMEOUT {
+			return at, fmt.Errorf("a transaction that wrote to an outbox table stays open: %w", err)
+		}
+		return at, err
+	}
+	row, err := lock.row("SELECT @@GLOBAL.gtid_executed")
+	if err != nil {
+		return at, err
+	}
+	if _, err := view.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+		return at, err
+	}
+	if _, err := lock.rows("UNLOCK TABLES"); err != nil {
+		return at, err
+	}
+	return checkpoint.ParseGTIDSet(row[0])
+}

@@ -1,0 +1,158 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+const (
+	hintForeign = "If this is the right server, its history was rewritten (RESET, a restored backup, a fail-over that lost transactions): " +
+		"compare the outbox tables with the stream, then set a position that this server has"
+	hintPurged = "Compare the outbox tables with the stream, publish by hand what is missing, then set a position that this server has; " +
+		"keep binlogs longer than the longest downtime (binlog_expire_logs_seconds)"
+)
+
+// Verify says whether reading can go on from p, and changes nothing: the server
+// is set up, it is of p's flavour, it has all that p holds, and its binlogs still
+// have all that follows. It is a *checkpoint.HaltError when an operator must
+// decide, with [ErrForeign] or [ErrPurged] as its cause; other errors, such as
+// those of the connection, may pass.
+func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
+	srv, err := r.ready(ctx, p.Snapshot != nil)
+	if err != nil {
+		return fmt.Errorf("verify the source: %w", err)
+	}
+	if err := r.verify(srv, p); err != nil {
+		return err
+	}
+	if srv.Flavor != checkpoint.MariaDB || unread(p) {
+		return nil
+	}
+	oldest, err := r.oldest(ctx, srv)
+	if err != nil {
+		return fmt.Errorf("verify the source: %w", err)
+	}
+	if missing := oldest.Minus(p.Resume); !missing.IsEmpty() {
+		return purged(missing, p)
+	}
+	return nil
+}
+
+// unread: a snapshot is to be taken first, and there is no position yet.
+func unread(p checkpoint.Position) bool { return p.Snapshot != nil && !p.Snapshot.Begun }
+
+// verify compares p with the facts of a server.
+func (r *Reader) verify(srv *Server, p checkpoint.Position) error {
+	flavor := p.Flavor
+	if f := p.Resume.Flavor(); f != "" {
+		flavor = f
+	}
+	if flavor != "" && flavor != srv.Flavor {
+		return halt(ErrForeign, "Correct the address of the source, or use another source name for another source",
+			"the position is one of %s, and the server at %s is %s (%s)", flavor, r.cfg.Addr, srv.Flavor, srv.Version)
+	}
+	if unread(p) {
+		return nil
+	}
+	if ahead := srv.lacks(p); ahead != "" {
+		return halt(ErrForeign, hintForeign, "the server at %s%s does not have %s of the position %s",
+			r.cfg.Addr, other(srv, p), ahead, p.Resume)
+	}
+	if missing := srv.Purged.Minus(p.Resume); !missing.IsEmpty() {
+		return purged(missing, p)
+	}
+	if moved(srv, p) {
+		r.log.Warn("the source is another server than before, and its history holds the position: going on", "addr", r.cfg.Addr,
+			"before", p.ServerUUID, "now", srv.UUID, "position", p.Resume.String())
+	}
+	return nil
+}
+
+func purged(missing checkpoint.GTIDSet, p checkpoint.Position) error {
+	return halt(ErrPurged, hintPurged, "the server no longer has %s, which follows the position %q", missing, p.Resume)
+}
+
+func moved(srv *Server, p checkpoint.Position) bool {
+	return p.ServerUUID != "" && srv.UUID != "" && p.ServerUUID != srv.UUID
+}
+
+func other(srv *Server, p checkpoint.Position) string {
+	switch {
+	case p.ServerUUID == "" || srv.UUID == "":
+		return ""
+	case moved(srv, p):
+		return fmt.Sprintf(" (%s, not %s as before)", srv.UUID, p.ServerUUID)
+	}
+	return fmt.Sprintf(" (%s, the same as before)", srv.UUID)
+}
+
+// lacks says which part of p the server has never had, "" for none.
+func (srv *Server) lacks(p checkpoint.Position) string {
+	want := p.Resume.Clone()
+	if srv.Flavor == checkpoint.MySQL {
+		if p.Partial != nil {
+			want.Add(p.Partial.GTID)
+		}
+		return want.Minus(srv.Executed).String()
+	}
+	if p.Partial != nil {
+		want.Add(p.Partial.GTID)
+	}
+	var missing []string
+	for _, member := range strings.Split(want.String(), ",") {
+		if g, err := checkpoint.ParseGTID(member); err == nil && !g.IsZero() && !srv.has(g) {
+			missing = append(missing, member)
+		}
+	}
+	return strings.Join(missing, ",")
+}
+
+// has: MariaDB's binlog state knows the last number of each server in a domain.
+func (srv *Server) has(g checkpoint.GTID) bool {
+	for _, s := range srv.states {
+		if s.Domain == g.Domain && s.Server == g.Server && s.N >= g.N {
+			return true
+		}
+	}
+	return false
+}
+
+var errListed = errors.New("the GTID list was read")
+
+// oldest is the position before the oldest transaction that the server still has.
+//
+// MariaDB writes it at the head of each binlog. Reading the oldest one from its
+// start needs no privilege beyond REPLICATION SLAVE, as naming it would.
+func (r *Reader) oldest(ctx context.Context, srv *Server) (checkpoint.GTIDSet, error) {
+	if srv.Flavor == checkpoint.MySQL {
+		return srv.Purged, nil
+	}
+	var set checkpoint.GTIDSet
+	p := newParser(flavorName(srv.Flavor), &r.tables, false)
+	defer p.close()
+	err := r.sync(ctx, srv.Flavor, func(raw []byte) error {
+		return p.parse(raw, func(ev *replication.BinlogEvent) error {
+			list, ok := ev.Event.(*replication.MariadbGTIDListEvent)
+			if !ok {
+				return nil
+			}
+			for _, g := range list.GTIDs { // the last of a domain is its latest
+				set.Add(checkpoint.GTID{Flavor: checkpoint.MariaDB, Domain: g.DomainID, Server: g.ServerID, N: g.SequenceNumber})
+			}
+			return errListed
+		})
+	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+		return s.StartSync(mysql.Position{Pos: 4})
+	})
+	if !errors.Is(err, errListed) {
+		return set, fmt.Errorf("read the head of the oldest binlog of %s: %w", r.cfg.Addr, err)
+	}
+	return set, nil
+}
