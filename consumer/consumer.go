@@ -25,9 +25,10 @@ type Consumer struct {
 	routes  []*route
 	faults  []error
 
-	held   *tracker
-	ledger *ledger
-	counts counters
+	stopping chan struct{} // closed when Run hands back what has not run
+	held     *tracker
+	ledger   *ledger
+	counts   counters
 }
 
 // ErrDrainTimeout is what Run returns when handlers were still running at
@@ -53,11 +54,12 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 		cfg.TxInbox = def
 	}
 	return &Consumer{
-		js:     js,
-		cfg:    cfg,
-		log:    cfg.Logger.With(slog.String("consumer", cfg.Name), slog.String("stream", cfg.Stream)),
-		held:   newTracker(js.Conn()),
-		ledger: newLedger(cfg.MaxAckPending + cfg.capacity()),
+		js:       js,
+		cfg:      cfg,
+		log:      cfg.Logger.With(slog.String("consumer", cfg.Name), slog.String("stream", cfg.Stream)),
+		stopping: make(chan struct{}),
+		held:     newTracker(js.Conn()),
+		ledger:   newLedger(cfg.MaxAckPending + cfg.capacity()),
 	}, nil
 }
 

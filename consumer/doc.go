@@ -51,6 +51,10 @@
 // Outbox-Dead-* headers, and only when that is acknowledged is the original
 // terminated. While no dead letter can be written, the message is retried.
 //
+// While the inbox itself can't be asked (its database is down, its table is
+// missing) a message waits where it is and no attempt is counted: the consumer
+// pauses with an error in the log, and dead letters do not pile up.
+//
 // The broker counts deliveries, not attempts. Deliveries that only held a message
 // back until its Outbox-Deliver-At are subtracted; other ones that did not run
 // the handler are subtracted as far as this process remembers them. A message

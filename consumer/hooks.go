@@ -8,6 +8,9 @@ type Hooks struct {
 	// Start is called before a handler runs, duplicates and deferrals excepted as
 	// far as they are known before the inbox is asked.
 	Start func(msg *Message)
+	// Waiting is called when the inbox could not be asked and the message waits
+	// to ask again; the handler has not run.
+	Waiting func(msg *Message, err error)
 	// BeforeSettle is called when the outcome is certain (a transaction is
 	// committed, a dead letter is stored) and the broker has not been told.
 	BeforeSettle func(msg *Message, out Outcome)
@@ -18,6 +21,12 @@ type Hooks struct {
 func (h Hooks) start(msg *Message) {
 	if h.Start != nil {
 		h.Start(msg)
+	}
+}
+
+func (h Hooks) waiting(msg *Message, err error) {
+	if h.Waiting != nil {
+		h.Waiting(msg, err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/binjet/binjet/consumer/inbox"
 )
 
 // Discard is what a handler returns when no retry can help: the message becomes
@@ -109,8 +111,8 @@ type Outcome struct {
 	Took time.Duration
 }
 
-// errBusy says that another copy is being handled.
-var errBusy = errors.New("another copy is being handled")
+// errNotRun says that Run ended before the handler could start.
+var errNotRun = errors.New("the handler did not run")
 
 // handBackDelay is the wait of a message that this process gives back unhandled.
 // It is not zero, because a bare negative acknowledgement is another thing to the broker.
@@ -137,9 +139,9 @@ func (p policy) decide(err error, attempt int, stopping bool) Outcome {
 		return Outcome{Kind: Handled}
 	case errors.As(err, &discard):
 		return Outcome{Kind: DeadLettered, Err: err}
-	case errors.Is(err, errBusy):
+	case errors.Is(err, inbox.ErrBusy):
 		return Outcome{Kind: Deferred, Err: err, Delay: p.backoff.delay(1)}
-	case stopping:
+	case stopping, errors.Is(err, errNotRun):
 		return Outcome{Kind: Deferred, Err: err, Delay: handBackDelay}
 	case p.maxDeliver != NoLimit && attempt >= p.maxDeliver:
 		return Outcome{Kind: DeadLettered, Err: err}

@@ -1,19 +1,11 @@
 package consumer
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/binjet/binjet/consumer/inbox"
 )
-
-// runner runs a handler under its inbox. duplicate is true when the inbox knew
-// the message and the handler did not run.
-type runner func(ctx context.Context, msg *Message) (duplicate bool, err error)
 
 // errGoexit is how an attempt ends whose handler ended its goroutine.
 var errGoexit = errors.New("the handler called runtime.Goexit, as testing's FailNow does")
@@ -130,70 +122,4 @@ func (e *engine) report(msg *Message, out Outcome) {
 		attrs = append(attrs, slog.Any("error", out.Err), slog.Duration("again_in", out.Delay))
 	}
 	e.log.LogAttrs(e.work, level, "message "+out.Kind.String(), attrs...)
-}
-
-// releaseTimeout bounds giving a claim back after a failed attempt.
-const releaseTimeout = 5 * time.Second
-
-// runPlain is claim → handler → done, or → release.
-func (c *Consumer) runPlain(ctx context.Context, h Handler, msg *Message) (duplicate bool, err error) {
-	claim, err := c.cfg.Inbox.Claim(ctx, c.cfg.Name, msg.ID)
-	switch {
-	case errors.Is(err, inbox.ErrDone):
-		return true, nil
-	case errors.Is(err, inbox.ErrBusy):
-		return false, errBusy
-	case err != nil:
-		return false, fmt.Errorf("claim message %s in the inbox: %w", msg.ID, err)
-	}
-	handled := false
-	defer func() {
-		if handled {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		if err := claim.Release(ctx); err != nil {
-			c.log.Warn("could not release the claim of a failed message", slog.String("id", msg.ID), slog.Any("error", err))
-		}
-	}()
-	if err := h(ctx, msg); err != nil {
-		return false, err
-	}
-	handled = true
-	if err := claim.Done(context.WithoutCancel(ctx)); err != nil {
-		// The effects are there: a retry would only repeat them.
-		c.log.Warn("could not mark a handled message; a duplicate of it would run again", slog.String("id", msg.ID), slog.Any("error", err))
-	}
-	return false, nil
-}
-
-// txKey is where a transaction travels through the middlewares.
-type txKey struct{}
-
-// runTx is begin → claim → handler → commit, or → rollback.
-func (c *Consumer) runTx(ctx context.Context, db *sql.DB, h Handler, msg *Message) (duplicate bool, err error) {
-	tx, err := db.BeginTx(ctx, c.cfg.TxOptions)
-	if err != nil {
-		return false, fmt.Errorf("begin the transaction: %w", err)
-	}
-	// After a commit this does nothing. Its error tells nothing new: a
-	// transaction that can't be rolled back ends with its connection.
-	defer func() { _ = tx.Rollback() }()
-	switch err := c.cfg.TxInbox.Claim(ctx, tx, c.cfg.Name, msg.ID); {
-	case errors.Is(err, inbox.ErrDone):
-		return true, nil
-	case err != nil:
-		return false, err
-	}
-	if err := h(context.WithValue(ctx, txKey{}, tx), msg); err != nil {
-		return false, err
-	}
-	if err := c.cfg.TxInbox.Confirm(ctx, tx, c.cfg.Name, msg.ID); err != nil {
-		return false, err
-	}
-	if err := tx.Commit(); err != nil {
-		return false, fmt.Errorf("commit, outcome unknown until the inbox is asked at the retry: %w", err)
-	}
-	return false, nil
 }

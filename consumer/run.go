@@ -43,6 +43,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		e.workers.Go(e.worker)
 	}
 	err := e.fetch(ctx)
+	close(c.stopping)
 	e.handBackQueue()
 	close(e.queue)
 	err = errors.Join(err, e.drain(cancelWork))

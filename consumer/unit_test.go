@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/consumer/inbox"
 )
 
 func TestDecide(t *testing.T) {
@@ -39,7 +40,8 @@ func TestDecide(t *testing.T) {
 		{"retry after", p, RetryAfter(time.Hour, boom), 1, false, Retried, time.Hour, time.Hour},
 		{"retry after zero", p, RetryAfter(0, nil), 1, false, Retried, handBackDelay, handBackDelay},
 		{"retry after on the last attempt", p, RetryAfter(time.Hour, boom), 3, false, DeadLettered, 0, 0},
-		{"another copy runs", p, errBusy, 3, false, Deferred, time.Second / 2, time.Second},
+		{"another copy runs", p, inbox.ErrBusy, 3, false, Deferred, time.Second / 2, time.Second},
+		{"the inbox was not to be asked", p, fmt.Errorf("%w: down", errNotRun), 3, false, Deferred, handBackDelay, handBackDelay},
 		{"cut short by the end of Run", p, boom, 3, true, Deferred, handBackDelay, handBackDelay},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -47,7 +49,7 @@ func TestDecide(t *testing.T) {
 			if got.Kind != tc.want || got.Delay < tc.min || got.Delay > tc.max {
 				t.Fatalf("got %s after %s, want %s after %s to %s", got.Kind, got.Delay, tc.want, tc.min, tc.max)
 			}
-			if !errors.Is(got.Err, tc.err) {
+			if tc.err != nil && !errors.Is(got.Err, tc.err) {
 				t.Fatalf("the outcome's error is %v, want %v", got.Err, tc.err)
 			}
 		})

@@ -1,0 +1,126 @@
+package consumer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/binjet/binjet/consumer/inbox"
+)
+
+// runner runs a handler under its inbox. duplicate is true when the inbox knew
+// the message and the handler did not run.
+type runner func(ctx context.Context, msg *Message) (duplicate bool, err error)
+
+// releaseTimeout bounds giving a claim back after a failed attempt.
+const releaseTimeout = 5 * time.Second
+
+// runPlain is claim → handler → done, or → release.
+func (c *Consumer) runPlain(ctx context.Context, h Handler, msg *Message) (duplicate bool, err error) {
+	var claim inbox.Claim
+	err = c.insist(ctx, msg, func() (err error) {
+		claim, err = c.cfg.Inbox.Claim(ctx, c.cfg.Name, msg.ID)
+		return err
+	})
+	switch {
+	case errors.Is(err, inbox.ErrDone):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	handled := false
+	defer func() {
+		if !handled {
+			c.release(ctx, claim, msg)
+		}
+	}()
+	if err := h(ctx, msg); err != nil {
+		return false, err
+	}
+	handled = true
+	if err := claim.Done(context.WithoutCancel(ctx)); err != nil {
+		// The effects are there: a retry would only repeat them.
+		c.log.Warn("could not mark a handled message; a duplicate of it would run again", slog.String("id", msg.ID), slog.Any("error", err))
+	}
+	return false, nil
+}
+
+func (c *Consumer) release(ctx context.Context, claim inbox.Claim, msg *Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := claim.Release(ctx); err != nil {
+		c.log.Warn("could not release the claim of a failed message", slog.String("id", msg.ID), slog.Any("error", err))
+	}
+}
+
+// txKey is where a transaction travels through the middlewares.
+type txKey struct{}
+
+// runTx is begin → claim → handler → commit, or → rollback.
+func (c *Consumer) runTx(ctx context.Context, db *sql.DB, h Handler, msg *Message) (duplicate bool, err error) {
+	var tx *sql.Tx
+	err = c.insist(ctx, msg, func() (err error) {
+		tx, err = c.beginClaimed(ctx, db, msg)
+		return err
+	})
+	switch {
+	case errors.Is(err, inbox.ErrDone):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	defer rollback(tx) // after a commit this does nothing
+	if err := h(context.WithValue(ctx, txKey{}, tx), msg); err != nil {
+		return false, err
+	}
+	if err := c.cfg.TxInbox.Confirm(ctx, tx, c.cfg.Name, msg.ID); err != nil {
+		return false, err
+	}
+	if err := tx.Commit(); err != nil {
+		return false, fmt.Errorf("commit, outcome unknown until the inbox is asked at the retry: %w", err)
+	}
+	return false, nil
+}
+
+// beginClaimed returns a transaction that holds the claim, and none with an error.
+func (c *Consumer) beginClaimed(ctx context.Context, db *sql.DB, msg *Message) (*sql.Tx, error) {
+	tx, err := db.BeginTx(ctx, c.cfg.TxOptions)
+	if err != nil {
+		return nil, fmt.Errorf("begin the transaction: %w", err)
+	}
+	if err := c.cfg.TxInbox.Claim(ctx, tx, c.cfg.Name, msg.ID); err != nil {
+		rollback(tx)
+		return nil, err
+	}
+	return tx, nil
+}
+
+// rollback drops the error: a transaction that can't be rolled back ends with
+// its connection.
+func rollback(tx *sql.Tx) { _ = tx.Rollback() }
+
+// insist asks the inbox until it answers. While it can't (its database is down,
+// its table is missing, a lock was not granted) the message waits here, alive on
+// the broker and without a redelivery: the consumer pauses, one worker after the
+// other, and no outage of the inbox turns messages into dead letters. The error
+// is inbox.ErrDone, inbox.ErrBusy, or errNotRun when Run ended meanwhile.
+func (c *Consumer) insist(ctx context.Context, msg *Message, ask func() error) error {
+	for n := 1; ; n++ {
+		err := ask()
+		if err == nil || errors.Is(err, inbox.ErrDone) || errors.Is(err, inbox.ErrBusy) {
+			return err
+		}
+		wait := c.cfg.Backoff.delay(n)
+		c.log.LogAttrs(ctx, slog.LevelError, "the inbox can't be asked; the message waits and no attempt is counted",
+			append(msg.attrs(), slog.Any("error", err), slog.Duration("again_in", wait))...)
+		c.cfg.Hooks.waiting(msg, err)
+		select {
+		case <-time.After(wait):
+		case <-c.stopping:
+			return fmt.Errorf("%w: %w", errNotRun, err)
+		}
+	}
+}

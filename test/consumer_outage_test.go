@@ -1,0 +1,151 @@
+package test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/binjet/binjet/consumer"
+	"github.com/binjet/binjet/consumer/inbox"
+	"github.com/binjet/binjet/internal/dbserver"
+)
+
+// waitingOnce gives every message one attempt only, and says when one waits.
+func waitingOnce() (consumer.Config, chan error) {
+	waits := make(chan error, 1000)
+	cfg := consumerConfig()
+	cfg.MaxDeliver = 1
+	cfg.Hooks.Waiting = func(_ *consumer.Message, err error) { waits <- err }
+	return cfg, waits
+}
+
+// consumerInboxMissing: whoever forgets the table loses nothing, not even attempts.
+func consumerInboxMissing(t *testing.T, w *consumerWorld) {
+	execSQL(t, w.db, "DROP TABLE inbox")
+	w.publish(t, "1", "2")
+	cfg, waits := waitingOnce()
+	c, _ := w.run(t, cfg, effect)
+	for range 3 {
+		if err := <-waits; !strings.Contains(err.Error(), "inbox") {
+			t.Errorf("the error does not name the table: %v", err)
+		}
+	}
+	in, err := inbox.NewSQL(inbox.SQLConfig{})
+	must(t, err)
+	must(t, in.EnsureSchema(t.Context(), w.db))
+	consumerEventually(t, "both handled", func() bool { return c.Stats().Handled == 2 })
+	if s := c.Stats(); s.DeadLettered+s.Retried+s.Deferred > 0 {
+		t.Errorf("got %+v", s)
+	}
+	w.wantEffects(t, 2)
+}
+
+// consumerDatabaseOutage: the consumer pauses, and can be stopped meanwhile.
+func consumerDatabaseOutage(t *testing.T, w *consumerWorld) {
+	must(t, w.server.Kill())
+	w.publish(t, "1", "2", "3")
+	cfg, waits := waitingOnce()
+	c, stop := w.run(t, cfg, effect)
+	<-waits
+	must(t, stop())
+	if s := c.Stats(); s.Deferred == 0 || s.DeadLettered+s.Retried+s.Handled > 0 {
+		t.Errorf("got %+v", s)
+	}
+	c, _ = w.run(t, cfg, effect)
+	for range 3 {
+		<-waits
+	}
+	must(t, w.server.Restart(t.Context()))
+	consumerEventually(t, "all handled", func() bool { return c.Stats().Handled == 3 })
+	w.wantEffects(t, 3)
+}
+
+// consumerLeastPrivileges: INSERT and SELECT on the inbox are enough.
+func consumerLeastPrivileges(t *testing.T, w *consumerWorld) {
+	var schema string
+	must(t, w.db.QueryRowContext(t.Context(), "SELECT DATABASE()").Scan(&schema))
+	user := "u_" + schema
+	execSQL(t, w.db, "CREATE USER "+user+"@'%' IDENTIFIED BY 'secret'")
+	execSQL(t, w.db, "GRANT INSERT, SELECT ON inbox TO "+user+"@'%'")
+	execSQL(t, w.db, "GRANT INSERT ON effects TO "+user+"@'%'")
+	db, err := sql.Open("mysql", strings.Replace(w.dsn, "root@", user+":secret@", 1))
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	admin := w.db
+	w.db = db
+	w.publish(t, "1", "1")
+	c, _ := w.run(t, consumerConfig(), effect)
+	consumerEventually(t, "one run, one duplicate", func() bool { s := c.Stats(); return s.Handled == 1 && s.Duplicates == 1 })
+	w.db = admin
+	w.wantEffects(t, 1)
+}
+
+// TestInboxClaim is the inbox without a consumer: what a rolled
+// back transaction claimed can be claimed again, and a committed claim can't.
+func TestInboxClaim(t *testing.T) {
+	for name, o := range map[string]dbserver.Options{"mysql": {Flavor: dbserver.MySQL}, "mariadb": {Flavor: dbserver.MariaDB}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, admin := startDB(t, o)
+			execSQL(t, admin, "CREATE DATABASE i")
+			db, err := sql.Open("mysql", s.DSN("i"))
+			must(t, err)
+			t.Cleanup(func() { _ = db.Close() })
+			in, err := inbox.NewSQL(inbox.SQLConfig{Table: "i.seen"})
+			must(t, err)
+			must(t, in.EnsureSchema(t.Context(), db))
+			for _, level := range []sql.IsolationLevel{sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable} {
+				t.Run(level.String(), func(t *testing.T) { testInboxClaim(t, db, in, level) })
+			}
+		})
+	}
+}
+
+func testInboxClaim(t *testing.T, db *sql.DB, in *inbox.SQL, level sql.IsolationLevel) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begin := func() *sql.Tx {
+		t.Helper()
+		tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+		must(t, err)
+		return tx
+	}
+	id := strings.ReplaceAll(level.String(), " ", "-")
+	tx := begin()
+	must(t, in.Claim(ctx, tx, "c", id))
+	must(t, in.Confirm(ctx, tx, "c", id))
+	must(t, tx.Rollback())
+	tx = begin()
+	if err := in.Confirm(ctx, tx, "c", id); !errors.Is(err, inbox.ErrLost) {
+		t.Errorf("after a rollback: %v, want ErrLost", err)
+	}
+	must(t, tx.Rollback())
+
+	// A snapshot from before the first copy's commit may not hide that.
+	old := begin()
+	var n int
+	must(t, old.QueryRowContext(ctx, "SELECT COUNT(*) FROM seen").Scan(&n))
+	if level != sql.LevelSerializable { // there the read locks what the other wants to write
+		tx = begin()
+		must(t, in.Claim(ctx, tx, "c", id))
+		must(t, tx.Commit())
+		if err := in.Claim(ctx, old, "c", id); !errors.Is(err, inbox.ErrDone) {
+			t.Errorf("from an old snapshot: %v, want ErrDone", err)
+		}
+	} else {
+		must(t, in.Claim(ctx, old, "c", id))
+		must(t, old.Commit())
+	}
+	_ = old.Rollback()
+	tx = begin()
+	if err := in.Claim(ctx, tx, "c", id); !errors.Is(err, inbox.ErrDone) {
+		t.Errorf("after a commit: %v, want ErrDone", err)
+	}
+	must(t, tx.Rollback())
+	tx = begin()
+	must(t, in.Claim(ctx, tx, "other", id)) // another consumer has its own
+	must(t, tx.Rollback())
+}
