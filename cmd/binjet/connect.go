@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/cmd/binjet/internal/config"
+	"github.com/binjet/binjet/relay"
+)
+
+// askTimeout bounds what is asked of a server before the relay runs.
+const askTimeout = 15 * time.Second
+
+// newReader makes the reader of the source. It connects to nothing yet.
+func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog.Reader, error) {
+	s, db := cfg.Source, cfg.Database
+	return binlog.New(binlog.Config{
+		Addr: db.Addr, User: db.User, Password: string(db.Password), TLS: db.TLS, Database: db.Name,
+		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
+		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
+		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes),
+		Logger: log, Hooks: hooks,
+	})
+}
+
+// relayConfig is the relay's share of the configuration.
+func relayConfig(cfg config.Config, nc *nats.Conn, source relay.Source, log *slog.Logger) relay.Config {
+	return relay.Config{
+		Source: source, Name: cfg.Source.Name, Conn: nc,
+		Stream: cfg.Stream.Name, SubjectPrefix: cfg.Stream.SubjectPrefix, Partitions: cfg.Stream.Partitions,
+		Manage: cfg.Stream.Manage, Replicas: cfg.Stream.Replicas,
+		Instance: cfg.Relay.Instance, Heartbeat: cfg.Relay.Heartbeat, CommitTimeout: cfg.Relay.CommitTimeout,
+		Logger: log,
+	}
+}
+
+// connectNATS connects once: a broker that can't be reached at the start is most
+// often a wrong address, and waiting would hide it. Once connected, it reconnects
+// for ever, and buffers nothing meanwhile, since what is sent late may be sent twice.
+func connectNATS(cfg config.Config, log *slog.Logger) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name("binjet " + cfg.Source.Name),
+		nats.RetryOnFailedConnect(false),
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials may be rotated while we run
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("NATS is not connected; trying again", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("NATS is connected again", "url", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Warn("NATS reports an error", "error", err)
+		}),
+	}
+	login, err := natsLogin(cfg)
+	if err != nil {
+		return nil, err
+	}
+	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, login...)...)
+	if err != nil {
+		return nil, &unreachableError{what: "NATS at " + redactURLs(cfg.NATS.URL), err: err, next: natsNextStep(err)}
+	}
+	log.Info("NATS is connected", "url", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
+	return nc, nil
+}
+
+func natsLogin(cfg config.Config) (opts []nats.Option, err error) {
+	n, b := cfg.NATS, cfg.Broker
+	switch {
+	case n.Creds != "":
+		opts = append(opts, nats.UserCredentials(n.Creds))
+	case n.NKey != "":
+		opt, err := nats.NkeyOptionFromSeed(n.NKey)
+		if err != nil {
+			return nil, &config.Error{Faults: []string{fmt.Sprintf("nats.nkey names a file that holds no NKey seed: %s", n.NKey)}}
+		}
+		opts = append(opts, opt)
+	case n.User != "":
+		opts = append(opts, nats.UserInfo(n.User, string(b.Password)))
+	case b.Token != "":
+		opts = append(opts, nats.Token(string(b.Token)))
+	}
+	if b.TLS != nil {
+		opts = append(opts, nats.Secure(b.TLS))
+	}
+	return opts, nil
+}
+
+// unreachableError is a server that can't be reached, and what to do about it.
+type unreachableError struct {
+	what string
+	err  error
+	next string
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("can't connect to %s: %v. Next: %s", e.what, e.err, e.next)
+}
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+func natsNextStep(err error) string {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return "check nats.creds, nats.nkey, nats.user or nats.token"
+	case errors.Is(err, nats.ErrSecureConnRequired):
+		return "the server wants TLS: set nats.tls.enabled, or nats.tls.ca for a CA of your own"
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return "the server has no TLS: leave nats.tls out, or turn TLS on there"
+	case strings.Contains(err.Error(), "x509") || strings.Contains(err.Error(), "tls:"):
+		return "check nats.tls.ca and the names in the server's certificate"
+	}
+	return "start the server, or correct nats.url"
+}
+
+// redactURLs lists servers without what may be a password.
+func redactURLs(urls []string) string {
+	list := make([]string, 0, len(urls))
+	for _, raw := range urls {
+		if !strings.Contains(raw, "://") {
+			raw = "nats://" + raw
+		}
+		shown := "[unreadable]"
+		if u, err := url.Parse(raw); err == nil {
+			shown = u.Scheme + "://" + u.Host // a lone user name would be a token
+		}
+		list = append(list, shown)
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/cmd/binjet/internal/config"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1 // something failed that may work the next time
+	exitUsage   = 2 // bad usage or configuration
+	exitHalted  = 3 // going on would break a promise: an operator must decide
+)
+
+// commandError is an error of a command, as opposed to one of its usage.
+type commandError struct {
+	err  error
+	told bool // the user has been told already, in a log or a report
+}
+
+func (e *commandError) Error() string { return e.err.Error() }
+func (e *commandError) Unwrap() error { return e.err }
+
+// failed marks err as one of the command; nil stays nil.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	var already *commandError
+	if errors.As(err, &already) {
+		return err
+	}
+	return &commandError{err: err}
+}
+
+// toldFailure is a failure that needs no further words.
+func toldFailure(err error) error { return &commandError{err: err, told: true} }
+
+// exitCode is the process's answer to err. What is not marked by [failed] comes
+// from cobra: unknown commands, flags and arguments.
+func exitCode(err error) int {
+	var halted *checkpoint.HaltError
+	var faulty *config.Error
+	var command *commandError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &halted):
+		return exitHalted
+	case errors.As(err, &faulty):
+		return exitUsage
+	case errors.As(err, &command):
+		return exitFailure
+	}
+	return exitUsage
+}
+
+// report prints err once, unless the user knows it already.
+func report(w io.Writer, err error, commandPath string) {
+	var command *commandError
+	switch {
+	case err == nil || errors.As(err, &command) && command.told:
+	case command == nil:
+		fmt.Fprintf(w, "binjet: %v\nRun '%s --help' for usage.\n", err, commandPath)
+	default:
+		fmt.Fprintf(w, "binjet: %v\n", err)
+	}
+}

@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/binjet/binjet/relay"
+)
+
+// gauges reads the state of a [Watch] at each scrape. What is not known, or not
+// true of a standby, is left out rather than reported as 0.
+type gauges struct {
+	watch *Watch
+
+	role, epoch, sequence, age, published, connected, lag, ready *prometheus.Desc
+}
+
+func newGauges(w *Watch) *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("binjet_"+name, help, labels, nil)
+	}
+	return &gauges{
+		watch:     w,
+		role:      desc("relay_role", "1 for the role that this process has.", "role"),
+		epoch:     desc("relay_epoch", "Take-overs of the source so far, by the newest checkpoint known."),
+		sequence:  desc("checkpoint_sequence", "Sequence in the stream of the newest checkpoint known."),
+		age:       desc("checkpoint_age_seconds", "Time since this process last saw a new checkpoint in the stream."),
+		published: desc("last_published_timestamp_seconds", "When the source committed the last transaction that is in the stream. It stands still while there is nothing to publish."),
+		connected: desc("source_connected", "1 while the leader's binlog connection is open."),
+		lag: desc("lag_seconds", "How far the stream may be behind the source: age of the oldest transaction read and not published, "+
+			"lateness of the last one when it was read, or time since the source was lost. Leader only."),
+		ready: desc("ready", "1 while /readyz says so."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{g.role, g.epoch, g.sequence, g.age, g.published, g.connected, g.lag, g.ready} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(out chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	report := g.watch.Report()
+	send(g.ready, one(report.Ready))
+	status, ok := g.watch.Status()
+	if !ok {
+		return
+	}
+	for _, role := range []relay.Role{relay.Leader, relay.Standby, relay.Stopped} {
+		send(g.role, one(status.Role == role), string(role))
+	}
+	if status.Seq > 0 {
+		send(g.epoch, float64(status.Checkpoint.Epoch))
+		send(g.sequence, float64(status.Seq))
+		send(g.age, g.watch.now().Sub(status.Stored).Seconds())
+		if last := status.Checkpoint.Last; last != nil {
+			send(g.published, float64(last.Committed.UnixMicro())/1e6)
+		}
+	}
+	if status.Role == relay.Leader {
+		g.watch.mu.Lock()
+		link, lag := g.watch.link, g.watch.lag.at(g.watch.now(), g.watch.link)
+		g.watch.mu.Unlock()
+		send(g.connected, one(link.connected))
+		send(g.lag, lag.Seconds())
+	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,48 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const index = `<!doctype html>
+<meta charset="utf-8"><title>binjet</title>
+<h1>binjet</h1>
+<ul>
+<li><a href="/healthz">/healthz</a>: the process is alive
+<li><a href="/readyz">/readyz</a>: it does its part, or why not
+<li><a href="/metrics">/metrics</a>: for Prometheus
+</ul>
+`
+
+// Handler serves the endpoints.
+func (w *Watch) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = rw.Write([]byte(index))
+	})
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = rw.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("GET /readyz", w.serveReady)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(w.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+func (w *Watch) serveReady(rw http.ResponseWriter, _ *http.Request) {
+	report := w.Report()
+	body, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.Header().Set("Cache-Control", "no-store")
+	if !report.Ready {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = rw.Write(append(body, '\n'))
+}

@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/binjet/binjet/relay"
+)
+
+// Report is what /readyz says.
+type Report struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"` // why not
+	Source  string   `json:"source"`
+
+	Role       relay.Role        `json:"role,omitempty"`
+	Since      *time.Time        `json:"since,omitempty"`  // of the role
+	Leader     string            `json:"leader,omitempty"` // instance that wrote the checkpoint
+	Events     uint64            `json:"events"`           // published by this process
+	Checkpoint *CheckpointReport `json:"checkpoint,omitempty"`
+}
+
+// CheckpointReport is the newest checkpoint known.
+type CheckpointReport struct {
+	Seq        uint64  `json:"seq"`
+	Epoch      uint64  `json:"epoch"`
+	AgeSeconds float64 `json:"age_seconds"`
+	Count      uint64  `json:"events"` // of the source, in all
+	Position   string  `json:"position"`
+	Released   bool    `json:"released,omitempty"`
+}
+
+// Report judges the state of now.
+func (w *Watch) Report() Report {
+	now := w.now()
+	status, attached := w.Status()
+	w.mu.Lock()
+	link := w.link
+	w.mu.Unlock()
+	r := Report{Source: w.source}
+	if !attached {
+		r.Reasons = []string{"starting: the source and the broker are being checked"}
+		return r
+	}
+	r.Role, r.Since, r.Leader, r.Events = status.Role, &status.Since, status.Leader, status.Events
+	if status.Seq > 0 {
+		c := status.Checkpoint
+		r.Checkpoint = &CheckpointReport{Seq: status.Seq, Epoch: c.Epoch, AgeSeconds: now.Sub(status.Stored).Seconds(),
+			Count: c.Count, Position: c.Resume.String(), Released: c.Released}
+	}
+	r.Reasons = reasons(status, link, now, w.stale)
+	r.Ready = len(r.Reasons) == 0
+	return r
+}
+
+// reasons lists what keeps a relay from doing its part: for a leader, moving the
+// checkpoint and reading the source; for a standby, watching a checkpoint that moves.
+func reasons(s relay.Status, source link, now time.Time, stale time.Duration) (list []string) {
+	if s.Role == relay.Stopped {
+		return []string{"the relay has stopped"}
+	}
+	trouble := ""
+	if s.Trouble != "" {
+		trouble = ": " + s.Trouble
+	}
+	switch age := now.Sub(s.Stored); {
+	case s.Seq == 0:
+		list = append(list, "no checkpoint of this source was seen yet"+trouble)
+	case age > stale:
+		list = append(list, fmt.Sprintf("the newest checkpoint is %s old, more than %s%s", age.Round(100*time.Millisecond), stale, trouble))
+	}
+	if down := now.Sub(source.since); s.Role == relay.Leader && source.known && !source.connected && down > stale {
+		cause := ""
+		if source.err != nil {
+			cause = ": " + source.err.Error()
+		}
+		list = append(list, fmt.Sprintf("the source has been disconnected for %s%s", down.Round(100*time.Millisecond), cause))
+	}
+	return list
+}

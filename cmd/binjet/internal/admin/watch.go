@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/relay"
+)
+
+// Watch collects what the hooks of a relay and its reader tell. It is safe for
+// concurrent use.
+type Watch struct {
+	source string
+	stale  time.Duration // an older checkpoint is a stall
+	now    func() time.Time
+
+	registry *prometheus.Registry
+	metrics  *metrics
+
+	mu     sync.Mutex
+	status func() relay.Status // nil until Attach
+	link   link
+	lag    lag
+}
+
+// link is the connection to the source.
+type link struct {
+	known     bool // a hook has spoken
+	connected bool
+	since     time.Time
+	err       error
+}
+
+// NewWatch returns a Watch of the relay of a source. A checkpoint counts as stale
+// once a standby should have taken over and its first commit should have an answer:
+// after four heartbeats and two commit timeouts.
+func NewWatch(source string, heartbeat, commitTimeout time.Duration) *Watch {
+	w := &Watch{source: source, stale: 4*heartbeat + 2*commitTimeout, now: time.Now, registry: prometheus.NewRegistry()}
+	w.metrics = newMetrics(w)
+	return w
+}
+
+// Attach gives the watch the relay's Status, once there is a relay.
+func (w *Watch) Attach(status func() relay.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status = status
+}
+
+// Status is the relay's; false while there is none yet.
+func (w *Watch) Status() (relay.Status, bool) {
+	w.mu.Lock()
+	status := w.status
+	w.mu.Unlock()
+	if status == nil {
+		return relay.Status{}, false
+	}
+	return status(), true
+}
+
+// RelayHooks are for [relay.Config].
+func (w *Watch) RelayHooks() relay.Hooks {
+	return relay.Hooks{Committed: w.committed, Role: w.role, Settled: func(verdict string, _ error) {
+		w.metrics.settlements.WithLabelValues(verdict).Inc()
+	}}
+}
+
+// ReaderHooks are for [binlog.Config].
+func (w *Watch) ReaderHooks() binlog.Hooks {
+	return binlog.Hooks{
+		Connected:    func(binlog.Server) { w.connected() },
+		Disconnected: w.disconnected,
+		Received:     func(n int) { w.metrics.received.Add(float64(n)) },
+		Transaction:  w.transaction,
+	}
+}
+
+func (w *Watch) committed(c relay.Commit) {
+	now := w.now()
+	w.metrics.committed(c, now)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lag.committed(c.Checkpoint.Position)
+}
+
+// role forgets the reader when the relay ceases to lead: a standby reads nothing.
+func (w *Watch) role(r relay.Role) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r == relay.Leader {
+		// The reader is about to connect: its time is running.
+		w.link = link{known: true, since: w.now()}
+		return
+	}
+	w.link, w.lag = link{}, lag{}
+}
+
+func (w *Watch) connected() {
+	w.metrics.connects.Inc()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.link = link{known: true, connected: true, since: w.now()}
+}
+
+func (w *Watch) disconnected(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.link.connected || !w.link.known {
+		w.link.since = w.now()
+	}
+	w.link.known, w.link.connected, w.link.err = true, false, err
+}
+
+func (w *Watch) transaction(g checkpoint.GTID, committed time.Time, rows int) {
+	w.metrics.transactions.Inc()
+	w.metrics.rows.Add(float64(rows))
+	now := w.now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lag.read(g, committed, rows, now)
+}

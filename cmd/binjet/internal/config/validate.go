@@ -1,0 +1,160 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// validate checks what the libraries would refuse later, so that every fault is
+// told at once and by the key's name.
+func (l *loader) validate() {
+	l.validateSource()
+	l.validateTables()
+	l.validateColumns()
+	l.validateNATS()
+	l.validateStream()
+	l.validateProcess()
+}
+
+func (l *loader) faultIf(bad bool, key, format string, args ...any) {
+	if bad {
+		l.fault(key, format, args...)
+	}
+}
+
+func (l *loader) validateSource() {
+	s := &l.cfg.Source
+	dsnGiven := l.cfg.Database.Addr != ""
+	switch err := binjet.CheckToken(s.Name); {
+	case s.Name == "" && dsnGiven:
+		l.fault("source.name", "is missing, and the DSN names no database to take it from: set it")
+	case s.Name != "" && err != nil && l.isSet("source.name"):
+		l.fault("source.name", "%s", err)
+	case s.Name != "" && err != nil:
+		l.fault("source.name", "is taken from the DSN's database and can't be used: %s: set it", err)
+	}
+	flavors := []string{"", string(checkpoint.MySQL), string(checkpoint.MariaDB)}
+	l.faultIf(!slices.Contains(flavors, s.Flavor), "source.flavor", "%q is neither mysql nor mariadb", s.Flavor)
+	l.faultIf(s.Heartbeat < 100*time.Millisecond, "source.heartbeat", "%s is shorter than 100ms", s.Heartbeat)
+	l.faultIf(s.ReadTimeout != 0 && s.ReadTimeout < 3*s.Heartbeat, "source.read_timeout",
+		"%s is shorter than three source.heartbeat (%s): an idle server would look dead", s.ReadTimeout, 3*s.Heartbeat)
+	l.faultIf(s.MaxTransactionBytes < 1<<10, "source.max_transaction_bytes", "%s is less than 1KiB", s.MaxTransactionBytes)
+	l.faultIf(s.MaxTransactionBytes > 1<<40, "source.max_transaction_bytes", "%s is more than 1024GiB", s.MaxTransactionBytes)
+	l.validateStart()
+}
+
+func (l *loader) validateStart() {
+	s := &l.cfg.Source
+	if slices.Contains([]string{"snapshot", "earliest", "latest"}, s.Start) {
+		return
+	}
+	set, err := checkpoint.ParseGTIDSet(s.Start)
+	switch {
+	case err != nil || set.IsEmpty():
+		l.fault("source.start", "%q is none of snapshot, earliest and latest, and no GTID set", s.Start)
+	case s.Flavor != "" && set.Flavor() != checkpoint.Flavor(s.Flavor):
+		l.fault("source.start", "is a GTID set of %s, but source.flavor is %s", set.Flavor(), s.Flavor)
+	}
+}
+
+func (l *loader) validateTables() {
+	s := &l.cfg.Source
+	l.faultIf(len(s.Tables) == 0, "source.tables", "is empty: name at least one outbox table")
+	seen := make(map[string]bool)
+	for _, t := range s.Tables {
+		if _, err := binjet.QuoteTable(t); err != nil {
+			l.fault("source.tables", "%s", err)
+			continue
+		}
+		full := t
+		if !strings.Contains(t, ".") {
+			full = l.cfg.Database.Name + "." + t
+			l.faultIf(l.cfg.Database.Name == "" && l.cfg.Database.Addr != "", "source.tables",
+				"names %s without its database, and the DSN has none: write database.%s", t, t)
+		}
+		l.faultIf(seen[full], "source.tables", "names %s twice", full)
+		seen[full] = true
+	}
+}
+
+// validateColumns mirrors the rules of binlog.Columns.
+func (l *loader) validateColumns() {
+	c := l.cfg.Source.Columns
+	seen := make(map[string]string)
+	for _, col := range []struct {
+		key, name string
+		optional  bool
+	}{
+		{"source.columns.id", c.ID, false}, {"source.columns.topic", c.Topic, false}, {"source.columns.key", c.Key, true},
+		{"source.columns.headers", c.Headers, true}, {"source.columns.payload", c.Payload, false}, {"source.columns.created_at", c.CreatedAt, true},
+	} {
+		switch {
+		case col.name == "":
+			l.fault(col.key, "is empty: name a column")
+		case col.name == "-":
+			l.faultIf(!col.optional, col.key, "can't be left out: every message needs it")
+			continue
+		case strings.ContainsAny(col.name, "`\x00"):
+			l.fault(col.key, "%q holds a character that no column name may hold", col.name)
+		}
+		low := strings.ToLower(col.name)
+		l.faultIf(col.name != "" && seen[low] != "", col.key, "and %s are both %q", seen[low], col.name)
+		seen[low] = col.key
+	}
+}
+
+// validateNATS never shows an URL, since it may hold a password.
+func (l *loader) validateNATS() {
+	urls := l.cfg.NATS.URL
+	l.faultIf(len(urls) == 0, "nats.url", "is empty: write nats://host:4222")
+	for i, raw := range urls {
+		if !strings.Contains(raw, "://") {
+			raw = "nats://" + raw
+		}
+		u, err := url.Parse(raw)
+		which := ""
+		if len(urls) > 1 {
+			which = strconv.Itoa(i+1) + " "
+		}
+		switch {
+		case err != nil || u.Hostname() == "":
+			l.fault("nats.url", "%sis no address: write nats://host:4222", which)
+		case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			l.fault("nats.url", "%shas scheme %q: nats, tls, ws and wss are known", which, u.Scheme)
+		}
+	}
+}
+
+func (l *loader) validateStream() {
+	s := &l.cfg.Stream
+	if err := binjet.CheckToken(s.Name); err != nil {
+		l.fault("stream.name", "%s", err)
+	}
+	if err := binjet.CheckPrefix(s.SubjectPrefix); err != nil {
+		l.fault("stream.subject_prefix", "%s", strings.TrimPrefix(err.Error(), "subject prefix: "))
+	}
+	l.faultIf(s.Partitions < 0, "stream.partitions", "%d is negative", s.Partitions)
+	l.faultIf(s.Replicas < 1 || s.Replicas > 5, "stream.replicas", "%d is not 1 to 5", s.Replicas)
+}
+
+func (l *loader) validateProcess() {
+	r := &l.cfg.Relay
+	l.faultIf(r.Heartbeat < 50*time.Millisecond, "relay.heartbeat", "%s is shorter than 50ms", r.Heartbeat)
+	l.faultIf(r.CommitTimeout < 10*time.Millisecond, "relay.commit_timeout", "%s is shorter than 10ms", r.CommitTimeout)
+	if listen := l.cfg.HTTP.Listen; listen != "" {
+		_, port, err := net.SplitHostPort(listen)
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		l.faultIf(err != nil || portErr != nil || n > 65535, "http.listen", "%q is no host:port", listen)
+	}
+	l.faultIf(!slices.Contains([]string{"debug", "info", "warn", "error"}, l.cfg.Log.Level), "log.level",
+		"%q is none of debug, info, warn and error", l.cfg.Log.Level)
+	l.faultIf(!slices.Contains([]string{"auto", "console", "json"}, l.cfg.Log.Format), "log.format",
+		"%q is none of auto, console and json", l.cfg.Log.Format)
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// process is what a command has of the world, so that tests can give it another.
+type process struct {
+	args           []string
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+// execute runs the command that the arguments name and returns the exit code.
+func execute(p process) int {
+	root := newRoot(p)
+	root.SetArgs(p.args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	cmd, err := root.ExecuteC()
+	report(p.stderr, err, cmd.CommandPath())
+	return exitCode(err)
+}
+
+func newRoot(p process) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "binjet",
+		Short: "Transactional outbox for MySQL and MariaDB over NATS JetStream",
+		Long: `binjet reads outbox tables from the binlog of MySQL or MariaDB and publishes their
+rows to a NATS JetStream stream: exactly once, in commit order, if and only if
+the transaction committed.
+
+Exit codes: 0 clean stop, 1 failure, 2 bad usage or configuration, 3 going on would
+break a promise (a gap, a divergence): an operator must decide.`,
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(p.stderr)
+			_ = cmd.Help()
+			return errors.New("name a command")
+		},
+	}
+	root.AddCommand(newRun(p), newInit(p), newCheck(p), newVersion(), newConfigurationTopic())
+	return root
+}

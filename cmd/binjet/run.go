@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/cmd/binjet/internal/admin"
+	"github.com/binjet/binjet/cmd/binjet/internal/config"
+	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/relay"
+)
+
+func newRun(p process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Publish the outbox until stopped",
+		Long: `Publish the outbox until SIGTERM or SIGINT. Any number of processes may run for the
+same source: one leads, the others stand by and take over when it is silent.
+
+What binjet needs of the source is checked first; binjet check says the same in more words.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadSettings(cmd, p.environ)
+			if err != nil {
+				return failed(err)
+			}
+			log := logging.New(p.stderr, cfg.Log.Level, cfg.Log.Format)
+			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error { return run(ctx, cfg, log) })
+			return stopped(log, err)
+		},
+	}
+	addSettings(cmd)
+	return cmd
+}
+
+// stopped logs how the run ended: the last line of the log says why.
+func stopped(log *slog.Logger, err error) error {
+	var halted *checkpoint.HaltError
+	var preflight *preflightError
+	switch {
+	case err == nil:
+		log.Info("stopped")
+		return nil
+	case errors.As(err, &halted):
+		attrs := []any{"problem", halted.Problem, "next", halted.Hint, "exit_code", exitHalted}
+		if halted.Cause != nil {
+			attrs = append(attrs, "cause", halted.Cause)
+		}
+		log.Error("halted: going on would break a promise", attrs...)
+	case errors.As(err, &preflight):
+		log.Error("the source is not set up for binjet; nothing was changed", "faults", len(preflight.faults), "exit_code", exitCode(failed(err)))
+	default:
+		log.Error("failed", "error", err, "exit_code", exitCode(failed(err)))
+	}
+	return toldFailure(err)
+}
+
+func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	b := currentBuild()
+	log.Info("binjet starts", "version", b.Version, "source", cfg.Source.Name, "database", cfg.Database.Addr, "stream", cfg.Stream.Name)
+
+	watch := admin.NewWatch(cfg.Source.Name, cfg.Relay.Heartbeat, cfg.Relay.CommitTimeout)
+	server, err := serveAdmin(cfg, watch, log)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+
+	nc, err := connectNATS(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	reader, err := newReader(cfg, log, watch.ReaderHooks())
+	if err != nil {
+		return err
+	}
+	if err := preflight(ctx, reader, log); err != nil {
+		return err
+	}
+	rc := relayConfig(cfg, nc, reader, log)
+	rc.Hooks = watch.RelayHooks()
+	r, err := relay.New(rc)
+	if err != nil {
+		return err
+	}
+	watch.Attach(r.Status)
+	return r.Run(ctx)
+}
+
+func serveAdmin(cfg config.Config, watch *admin.Watch, log *slog.Logger) (*admin.Server, error) {
+	if cfg.HTTP.Listen == "" {
+		return nil, nil
+	}
+	server, err := admin.Listen(cfg.HTTP.Listen, watch.Handler(), log)
+	if err != nil {
+		return nil, fmt.Errorf("can't listen on http.listen=%s: %w. Next: free the address, choose another one, or set http.listen to \"\"", cfg.HTTP.Listen, err)
+	}
+	log.Info("serving /healthz, /readyz and /metrics", "url", "http://"+server.Addr())
+	return server, nil
+}
+
+// preflightError is a source that lacks what binjet needs. Each fault was logged.
+type preflightError struct{ faults []binlog.Finding }
+
+func (e *preflightError) Error() string { return fmt.Sprintf("the source has %d faults", len(e.faults)) }
+
+// preflight asks the source for everything that reading needs, and logs what is
+// missing with its mend.
+func preflight(ctx context.Context, reader *binlog.Reader, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	findings, err := reader.Check(ctx)
+	if err != nil {
+		return sourceError(findings, err)
+	}
+	var faults []binlog.Finding
+	for _, f := range findings {
+		if f.OK {
+			log.Debug("source checked", "check", f.Name, "detail", f.Detail)
+			continue
+		}
+		faults = append(faults, f)
+		log.Error("source check failed", "check", f.Name, "detail", f.Detail, "fix", f.Fix)
+	}
+	if len(faults) > 0 {
+		return &preflightError{faults}
+	}
+	return nil
+}
+
+// sourceError words an error of Check: a connection that was refused comes with
+// the next step as a finding.
+func sourceError(findings []binlog.Finding, err error) error {
+	for _, f := range findings {
+		if !f.OK && f.Name == "connection" {
+			return &unreachableError{what: "the source", err: err, next: f.Fix}
+		}
+	}
+	return err
+}
