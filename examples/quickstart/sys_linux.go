@@ -1,0 +1,12 @@
+package main
+
+import "syscall"
+
+const terminate = syscall.SIGTERM
+
+// childAttr: killed when this process is gone, however that ends, and out of
+// the terminal's foreground group, so that Ctrl-C reaches this process alone and it
+// can stop everything in its order.
+func childAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
