@@ -96,6 +96,12 @@ func partOf(tx *checkpoint.Transaction, from, to int) *checkpoint.Transaction {
 	part := *tx
 	part.Messages = tx.Messages[from:to]
 	part.Offset = tx.Offset + from
-	part.More = tx.More || to < len(tx.Messages)
+	if tx.Snapshot == nil {
+		part.More = tx.More || to < len(tx.Messages)
+	} else if to < len(tx.Messages) { // rows of a snapshot come in the order of their IDs
+		progress := *tx.Snapshot
+		progress.After = part.Messages[len(part.Messages)-1].ID
+		part.Snapshot, part.End = &progress, false
+	}
 	return &part
 }

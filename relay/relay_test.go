@@ -36,7 +36,9 @@ func TestPublishesInOrderWithTheCheckpoint(t *testing.T) {
 	if got := streamed(t, nc); !slices.Equal(got, want) {
 		t.Fatalf("stream holds %d events, want %d in commit order", len(got), len(want))
 	}
-	eventually(t, "the idle position", func() bool { return r.Status().Checkpoint.Resume.String() == "01020300-0000-0000-0000-000000000000:1-200" })
+	eventually(t, "the idle position", func() bool {
+		return r.Status().Checkpoint.Resume.String() == "01020300-0000-0000-0000-000000000000:1-200"
+	})
 	r.halt(t)
 	if r.err != nil {
 		t.Fatal(r.err)

@@ -1,0 +1,111 @@
+package relay
+
+import (
+	"testing"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+func message(id string, payload int) binjet.Message {
+	return binjet.Message{ID: id, Topic: "t", Payload: make([]byte, payload)}
+}
+
+// drain feeds tx and returns the parts that come out of the queue.
+func drain(t *testing.T, tx *checkpoint.Transaction, maxMessages, maxBytes int) (parts []item) {
+	t.Helper()
+	f := &feeder{encoder: encoder{source: "s", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }},
+		queue: newQueue(1 << 30), maxMessages: maxMessages, maxBytes: maxBytes}
+	if err := f.feed(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		it, ok, _, _ := f.queue.take(func(*item) bool { return true })
+		if !ok {
+			return parts
+		}
+		parts = append(parts, it)
+	}
+}
+
+func TestFeedSplitsWhatDoesNotFit(t *testing.T) {
+	gtid := checkpoint.GTID{Flavor: checkpoint.MySQL, N: 7}
+	tx := &checkpoint.Transaction{GTID: gtid, Messages: []binjet.Message{message("a", 1), message("b", 1), message("c", 1), message("d", 1), message("e", 1)}}
+	parts := drain(t, tx, 2, 1<<20)
+	if len(parts) != 3 {
+		t.Fatalf("%d parts, want 3", len(parts))
+	}
+	pos := checkpoint.Position{}
+	for i, rows := range []int{2, 4} {
+		parts[i].apply(&pos)
+		if pos.Partial == nil || *pos.Partial != (checkpoint.Partial{GTID: gtid, Rows: rows}) || !pos.Resume.IsEmpty() {
+			t.Fatalf("after part %d the position is %+v", i, pos)
+		}
+		if got := parts[i].msgs[0].Header.Get(binjet.HeaderTxIndex); got != []string{"1/", "3/"}[i] {
+			t.Errorf("part %d begins with index %q", i, got)
+		}
+	}
+	parts[2].apply(&pos)
+	if pos.Partial != nil || !pos.Resume.Contains(gtid) || pos.Last.Rows != 5 {
+		t.Fatalf("after the last part the position is %+v", pos)
+	}
+}
+
+func TestFeedSplitsByBytes(t *testing.T) {
+	tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, N: 7},
+		Messages: []binjet.Message{message("a", 3000), message("b", 3000), message("large", 20_000), message("d", 1)}}
+	var got []int
+	for _, part := range drain(t, tx, 100, 8000) {
+		got = append(got, len(part.msgs))
+	}
+	if len(got) != 3 || got[0] != 2 || got[1] != 1 || got[2] != 1 {
+		t.Fatalf("parts of %v messages, want 2, 1, 1", got)
+	}
+}
+
+// TestFeedSplitsSnapshots: a part of a page moves the progress to its own last row.
+func TestFeedSplitsSnapshots(t *testing.T) {
+	at, _ := checkpoint.ParseGTIDSet("0-1-9")
+	tx := &checkpoint.Transaction{Messages: []binjet.Message{message("a", 1), message("b", 1), message("c", 1)}, At: at, End: true,
+		Snapshot: &checkpoint.Snapshot{Begun: true, Table: "shop.outbox", After: "c"}}
+	parts := drain(t, tx, 2, 1<<20)
+	pos := checkpoint.Position{}
+	parts[0].apply(&pos)
+	if pos.Snapshot == nil || pos.Snapshot.After != "b" || pos.Resume.String() != "0-1-9" {
+		t.Fatalf("after the first part: %+v", pos)
+	}
+	parts[1].apply(&pos)
+	if pos.Snapshot != nil || len(parts) != 2 {
+		t.Fatalf("after %d parts: %+v", len(parts), pos)
+	}
+}
+
+func TestQueueJoinsTransactionsWithoutEvents(t *testing.T) {
+	q := newQueue(100)
+	for n := uint64(1); n <= 1000; n++ {
+		q.skip(&checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, N: n}})
+	}
+	it, ok, _, _ := q.take(func(*item) bool { return true })
+	_, more, _, _ := q.take(func(*item) bool { return true })
+	pos := checkpoint.Position{}
+	it.apply(&pos)
+	if !ok || more || pos.Resume.String() != "00000000-0000-0000-0000-000000000000:1-1000" {
+		t.Fatalf("ok %v, more %v, position %s", ok, more, pos.Resume)
+	}
+}
+
+func TestQueueWaitsForRoom(t *testing.T) {
+	q := newQueue(100)
+	if !q.tryPut(item{bytes: 500}) {
+		t.Fatal("an item larger than the limit must enter an empty queue")
+	}
+	if q.tryPut(item{bytes: 1}) {
+		t.Fatal("a full queue took more")
+	}
+	done := make(chan error, 1)
+	go func() { done <- q.put(t.Context(), item{bytes: 1}) }()
+	q.take(func(*item) bool { return true })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
