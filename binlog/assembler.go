@@ -104,7 +104,7 @@ func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
 	case *replication.XIDEvent:
 		return a.commit()
 	case *replication.RowsEvent:
-		return nil, a.rowsEvent(e)
+		return nil, a.rowsEvent(ev.Header.EventType, e)
 	case *replication.FormatDescriptionEvent:
 		a.abandon()
 		return nil, nil
@@ -168,7 +168,7 @@ func (a *assembler) inGroup() string {
 
 // rowsEvent takes the rows of one event. Tables other than the outbox come
 // without decoded rows.
-func (a *assembler) rowsEvent(e *replication.RowsEvent) error {
+func (a *assembler) rowsEvent(t replication.EventType, e *replication.RowsEvent) error {
 	if e.Table == nil || !a.tables.has(e.Table.Schema, e.Table.Table) {
 		return nil
 	}
@@ -176,10 +176,12 @@ func (a *assembler) rowsEvent(e *replication.RowsEvent) error {
 		return halt(nil, "Report this with the output of mysqlbinlog", "rows of %s.%s outside of a transaction", e.Table.Schema, e.Table.Table)
 	}
 	l := a.decode.layoutOf(e.Table)
-	switch e.Type() {
-	case replication.EnumRowsEventTypeInsert:
+	switch t {
+	case replication.WRITE_ROWS_EVENTv0, replication.WRITE_ROWS_EVENTv1, replication.WRITE_ROWS_EVENTv2,
+		replication.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1:
 		return a.inserts(l, e)
-	case replication.EnumRowsEventTypeDelete:
+	case replication.DELETE_ROWS_EVENTv0, replication.DELETE_ROWS_EVENTv1, replication.DELETE_ROWS_EVENTv2,
+		replication.MARIADB_DELETE_ROWS_COMPRESSED_EVENT_V1:
 		a.deletes(l, e)
 		return nil
 	}
