@@ -124,8 +124,11 @@ func (v verdict) report(rolledBack int) string {
 		return fmt.Sprintf("Each of the %s committed events is on the stream once and in the history once, in the\n"+
 			"order of the commits. None of the %s that were rolled back is anywhere.", thousands(v.Committed), thousands(rolledBack))
 	}
+	if len(v.Faults) == 0 {
+		return "The promise is BROKEN, as the numbers below say."
+	}
 	const shown = 10
-	lines := append([]string{"The promise is BROKEN:"}, v.Faults[:min(shown, len(v.Faults))]...)
+	lines := append([]string{"The promise is BROKEN, by the numbers below and:"}, v.Faults[:min(shown, len(v.Faults))]...)
 	if more := len(v.Faults) - shown; more > 0 {
 		lines = append(lines, fmt.Sprintf("… and %d faults more", more))
 	}

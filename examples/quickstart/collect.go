@@ -61,15 +61,23 @@ func queryEvents(ctx context.Context, db *sql.DB, query string, scan func(*sql.R
 
 // readStream reads every message under the subjects of events, in the stream's order.
 func readStream(ctx context.Context, js jetstream.JetStream) ([]event, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
 	all, err := js.OrderedConsumer(ctx, binjet.DefaultStream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{binjet.DefaultSubjectPrefix + ".>"},
 	})
 	if err != nil {
 		return nil, err
 	}
+	left := all.CachedInfo().NumPending
+	messages, err := all.Messages()
+	if err != nil {
+		return nil, err
+	}
+	defer messages.Stop()
 	var events []event
-	for left := all.CachedInfo().NumPending; left > 0; left-- {
-		m, err := all.Next(jetstream.FetchMaxWait(patience))
+	for ; left > 0; left-- {
+		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return nil, err
 		}

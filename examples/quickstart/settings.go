@@ -47,7 +47,7 @@ func parseSettings(args []string, getenv func(string) string) (settings, error) 
 		flags.PrintDefaults()
 	}
 	flags.IntVar(&s.events, "events", 20_000, "events to commit")
-	flags.IntVar(&s.rate, "rate", 1_000, "events to commit per second")
+	flags.IntVar(&s.rate, "rate", 800, "events to commit per second")
 	flags.IntVar(&s.kills, "kills", 3, "how often the streamer is killed")
 	if err := flags.Parse(args); err != nil {
 		return s, err
