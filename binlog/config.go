@@ -107,7 +107,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Columns.CreatedAt, binjet.ColumnCreatedAt)
 	def(&c.Start, StartSnapshot)
 	if c.ServerID == 0 {
-		c.ServerID = 1<<31 + rand.Uint32N(1<<31-1)
+		c.ServerID = anyServerID()
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = DefaultHeartbeat
@@ -123,6 +123,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// anyServerID is one that nobody is likely to have been given.
+func anyServerID() uint32 { return 1<<31 + rand.Uint32N(1<<31-1) }
 
 // validate reports every fault at once.
 func (c Config) validate() error {

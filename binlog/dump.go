@@ -24,17 +24,20 @@ func (r *Reader) dump(ctx context.Context, flavor checkpoint.Flavor, set checkpo
 	if err != nil {
 		return fmt.Errorf("translate position %s: %w", set, err)
 	}
-	return r.sync(ctx, flavor, handle, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+	return r.sync(ctx, flavor, r.cfg.ServerID, handle, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
 		return s.StartSyncGTID(gset)
 	})
 }
 
-// sync runs one go-mysql syncer from start to end.
-func (r *Reader) sync(ctx context.Context, flavor checkpoint.Flavor, handle func(raw []byte) error,
+// sync runs one go-mysql syncer from start to end, under a server ID: MariaDB
+// ends the older one of two connections with the same.
+func (r *Reader) sync(ctx context.Context, flavor checkpoint.Flavor, id uint32, handle func(raw []byte) error,
 	start func(*replication.BinlogSyncer) (*replication.BinlogStreamer, error)) error {
 	l := newLink(r.cfg.ReadTimeout)
 	h := &handler{handle: handle}
-	syncer := replication.NewBinlogSyncer(r.syncerConfig(flavor, l, h))
+	cfg := r.syncerConfig(flavor, l, h)
+	cfg.ServerID = id
+	syncer := replication.NewBinlogSyncer(cfg)
 	defer syncer.Close() // returns at once: the link is closed
 	defer l.close()
 	defer context.AfterFunc(ctx, l.close)()
@@ -56,8 +59,8 @@ func (r *Reader) syncerConfig(flavor checkpoint.Flavor, l *link, h *handler) rep
 		host, port = name, uint16(n)
 	}
 	return replication.BinlogSyncerConfig{
-		ServerID: r.cfg.ServerID, Flavor: flavorName(flavor),
-		Host: host, Port: port, User: r.cfg.User, Password: r.cfg.Password, TLSConfig: r.cfg.TLS,
+		Flavor: flavorName(flavor),
+		Host:   host, Port: port, User: r.cfg.User, Password: r.cfg.Password, TLSConfig: r.cfg.TLS,
 		Localhost: "binjet", RawModeEnabled: true,
 		HeartbeatPeriod: r.cfg.Heartbeat, ReadTimeout: r.cfg.ReadTimeout,
 		DisableRetrySync: true, DiscardGTIDSet: true, VerifyChecksum: true, EventCacheCount: 1,

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -19,11 +20,17 @@ import (
 // all of a compressed transaction at once.
 type parser struct {
 	events *replication.BinlogParser
+	inner  *replication.BinlogParser // for what is inside a compressed transaction
 	zstd   *zstd.Decoder
+	crc    bool // events end with a checksum
 }
 
 // newParser returns a parser that decodes the rows of wanted tables only.
 func newParser(flavor string, tables *tableSet, deletes bool) *parser {
+	return &parser{events: newEventParser(flavor, tables, deletes), inner: newEventParser(flavor, tables, deletes)}
+}
+
+func newEventParser(flavor string, tables *tableSet, deletes bool) *replication.BinlogParser {
 	p := replication.NewBinlogParser()
 	p.SetFlavor(flavor)
 	p.SetVerifyChecksum(true)
@@ -33,7 +40,7 @@ func newParser(flavor string, tables *tableSet, deletes bool) *parser {
 	p.SetRowsEventDecodeFunc(func(e *replication.RowsEvent, data []byte) error {
 		return decodeRows(e, data, tables, deletes)
 	})
-	return &parser{events: p}
+	return p
 }
 
 func decodeRows(e *replication.RowsEvent, data []byte, tables *tableSet, deletes bool) error {
@@ -60,18 +67,39 @@ func isDummy(id uint64) bool { return id == 0xffffff || id == 0xffffffff || id =
 // compressed transaction. The events do not share memory with raw's successors.
 func (p *parser) parse(raw []byte, each func(*replication.BinlogEvent) error) error {
 	if len(raw) > 4 && replication.EventType(raw[4]) == replication.TRANSACTION_PAYLOAD_EVENT {
-		return p.inflate(raw[replication.EventHeaderSize:], each)
+		return p.inflate(raw, each)
 	}
 	ev, err := p.events.Parse(raw)
 	if err != nil {
-		return halt(err, "Read the event with mysqlbinlog; if it is sound, report this", "an event of the binlog can't be parsed")
+		return unparsable(err)
+	}
+	if fde, ok := ev.Event.(*replication.FormatDescriptionEvent); ok {
+		p.crc = fde.ChecksumAlgorithm == replication.BINLOG_CHECKSUM_ALG_CRC32
+		if _, err := p.inner.Parse(withoutChecksum(raw)); err != nil {
+			return unparsable(err)
+		}
 	}
 	return each(ev)
 }
 
+func unparsable(err error) error {
+	return halt(err, "Read the event with mysqlbinlog; if it is sound, report this", "an event of the binlog can't be parsed")
+}
+
+// withoutChecksum is a FORMAT_DESCRIPTION event that says of the events behind it
+// that they bear no checksum, as those inside a compressed transaction do. The
+// algorithm stands before the event's own checksum.
+func withoutChecksum(raw []byte) []byte {
+	raw = bytes.Clone(raw)
+	if at := len(raw) - replication.BinlogChecksumLength - 1; at > replication.EventHeaderSize {
+		raw[at] = byte(replication.BINLOG_CHECKSUM_ALG_OFF)
+	}
+	return raw
+}
+
 // inflate reads the events of a TRANSACTION_PAYLOAD one by one.
-func (p *parser) inflate(body []byte, each func(*replication.BinlogEvent) error) error {
-	payload, err := p.payload(body)
+func (p *parser) inflate(raw []byte, each func(*replication.BinlogEvent) error) error {
+	payload, err := p.payload(raw)
 	if err != nil {
 		return halt(err, "Turn binlog_transaction_compression off, or report this", "a compressed transaction can't be read")
 	}
@@ -83,7 +111,11 @@ func (p *parser) inflate(body []byte, each func(*replication.BinlogEvent) error)
 		if err != nil {
 			return halt(err, "Turn binlog_transaction_compression off, or report this", "a compressed transaction can't be read")
 		}
-		if err := p.parse(raw, each); err != nil {
+		ev, err := p.inner.Parse(raw)
+		if err != nil {
+			return unparsable(err)
+		}
+		if err := each(ev); err != nil {
 			return err
 		}
 	}
@@ -91,7 +123,15 @@ func (p *parser) inflate(body []byte, each func(*replication.BinlogEvent) error)
 
 // payload reads the fields of a TRANSACTION_PAYLOAD: type, length and value
 // each, all of them length-encoded integers, up to type 0.
-func (p *parser) payload(body []byte) (io.Reader, error) {
+func (p *parser) payload(raw []byte) (io.Reader, error) {
+	if p.crc {
+		end := len(raw) - replication.BinlogChecksumLength
+		if crc32.ChecksumIEEE(raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
+			return nil, replication.ErrChecksumMismatch
+		}
+		raw = raw[:end]
+	}
+	body := raw[replication.EventHeaderSize:]
 	compression := uint64(replication.NONE)
 	for {
 		if len(body) == 0 {

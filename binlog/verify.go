@@ -137,7 +137,7 @@ func (r *Reader) oldest(ctx context.Context, srv *Server) (checkpoint.GTIDSet, e
 	var set checkpoint.GTIDSet
 	p := newParser(flavorName(srv.Flavor), &r.tables, false)
 	defer p.close()
-	err := r.sync(ctx, srv.Flavor, func(raw []byte) error {
+	err := r.sync(ctx, srv.Flavor, anyServerID(), func(raw []byte) error {
 		return p.parse(raw, func(ev *replication.BinlogEvent) error {
 			list, ok := ev.Event.(*replication.MariadbGTIDListEvent)
 			if !ok {
