@@ -121,8 +121,8 @@ func (v *verdict) fault(format string, args ...any) {
 // report is for people: the faults, but not thousands of them.
 func (v verdict) report(rolledBack int) string {
 	if v.ok() {
-		return fmt.Sprintf("Each of the %s committed events is on the stream once and in the history once, in the\n"+
-			"order of the commits. None of the %s that were rolled back is anywhere.", thousands(v.Committed), thousands(rolledBack))
+		return fmt.Sprintf("Each of the %s committed events is on the stream once and in the history once, those of an\n"+
+			"order in the order of their commits. None of the %s that were rolled back is anywhere.", thousands(v.Committed), thousands(rolledBack))
 	}
 	if len(v.Faults) == 0 {
 		return "The promise is BROKEN, as the numbers below say."

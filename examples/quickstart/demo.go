@@ -64,15 +64,15 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	if d.dir, err = os.MkdirTemp("", "binjet-demo-"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx) // of which the first failure is the cause
+	defer fail(nil)
 	var binary string
-	var buildErr error
 	var building sync.WaitGroup
 	d.view.say("building binjet…")
 	building.Go(func() {
-		if binary, buildErr = buildBinjet(ctx, d.dir); buildErr != nil {
-			cancel()
+		var err error
+		if binary, err = buildBinjet(ctx, d.dir); err != nil {
+			fail(err)
 		}
 	})
 	if d.dsn == "" {
@@ -80,11 +80,11 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	}
 	d.database, err = openDatabase(ctx, d.settings, func(line string) { d.view.say("%s", line) })
 	if err != nil {
-		cancel()
+		fail(err)
 	}
 	building.Wait()
-	if err := errors.Join(buildErr, err); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if d.broker, err = startBroker(d.dir); err != nil {
 		return err

@@ -31,9 +31,8 @@ end the outbox table, the stream and the reader's table are compared.
 Environment:
   BINJET_DEMO_SERVER  mysql or mariadb: the throw-away server to start (default mysql)
   BINJET_DEMO_DSN     a server to use instead, as user:password@tcp(host:3306)/.
-                      The demo makes a database binjet_demo_… there and drops it again;
-                      the user needs ALL on that name, REPLICATION SLAVE, and what
-                      "binjet check" asks for.
+                      The demo makes a database binjet_demo_… there and drops it again.
+                      The user needs ALL ON %[1]sbinjet\_demo\_%%%[1]s.* and REPLICATION SLAVE ON *.*.
 Flags:
 `
 
@@ -43,7 +42,7 @@ func parseSettings(args []string, getenv func(string) string) (settings, error) 
 	s := settings{flavor: dbserver.Flavor(getenv("BINJET_DEMO_SERVER")), dsn: getenv("BINJET_DEMO_DSN")}
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
+		fmt.Fprintf(flags.Output(), usage, "`")
 		flags.PrintDefaults()
 	}
 	flags.IntVar(&s.events, "events", 20_000, "events to commit")

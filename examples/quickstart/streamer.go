@@ -65,6 +65,7 @@ func newStreamer(binary, dir, dsn, natsURL string) *streamer {
 		"BINJET_NATS_URL="+natsURL,
 		"BINJET_RELAY_HEARTBEAT="+heartbeat.String(),
 		"BINJET_HTTP_LISTEN=127.0.0.1:0",
+		"BINJET_LOG_FORMAT=console", // people read its end when something fails
 	)
 	return s
 }
