@@ -1,5 +1,238 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"syscall"
+	"time"
 
-func newCheck(process) *cobra.Command { return &cobra.Command{Use: "check"} }
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/cmd/binjet/internal/config"
+	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/relay"
+)
+
+func newCheck(p process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check everything that binjet needs of the source and the stream",
+		Long: `Check everything that binjet needs of the source and the stream, and say what is
+missing and how to mend it. Nothing is changed. The exit code is 1 when a check fails.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadSettings(cmd, p.environ)
+			if err != nil {
+				return failed(err)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return check(ctx, p, cfg)
+		},
+	}
+	addSettings(cmd)
+	return cmd
+}
+
+// check asks both sides, whatever the other one says, and prints what it found.
+func check(ctx context.Context, p process, cfg config.Config) error {
+	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
+	reader, err := newReader(cfg, log, binlog.Hooks{})
+	if err != nil {
+		return failed(err)
+	}
+	source := checkSource(ctx, reader)
+	var verify verifier = reader.Verify
+	if countFailed(source) > 0 {
+		verify = nil
+	}
+	stream := checkStream(ctx, cfg, reader, verify, log)
+	printFindings(p.stdout, "source "+cfg.Source.Name+" at "+cfg.Database.Addr, source)
+	printFindings(p.stdout, "stream "+cfg.Stream.Name+" at "+redactURLs(cfg.NATS.URL), stream)
+	return verdict(p.stdout, append(source, stream...))
+}
+
+func verdict(w io.Writer, findings []binlog.Finding) error {
+	bad := countFailed(findings)
+	if bad == 0 {
+		_, err := fmt.Fprintf(w, "all %d checks passed\n", len(findings))
+		return failed(err)
+	}
+	_, _ = fmt.Fprintf(w, "%d of %d checks failed\n", bad, len(findings))
+	return toldFailure(errors.New("checks failed"))
+}
+
+func countFailed(findings []binlog.Finding) (n int) {
+	for _, f := range findings {
+		if !f.OK {
+			n++
+		}
+	}
+	return n
+}
+
+// printFindings prints one line per finding, so that grep FAIL shows it all.
+func printFindings(w io.Writer, title string, findings []binlog.Finding) {
+	width := 0
+	for _, f := range findings {
+		width = max(width, len(f.Name))
+	}
+	_, _ = fmt.Fprintln(w, title)
+	for _, f := range findings {
+		mark, fix := "ok", ""
+		if !f.OK {
+			mark = "FAIL"
+			if f.Fix != "" {
+				fix = "  fix: " + f.Fix
+			}
+		}
+		_, _ = fmt.Fprintf(w, "  %-4s  %-*s  %s%s\n", mark, width, f.Name, f.Detail, fix)
+	}
+}
+
+func checkSource(ctx context.Context, reader *binlog.Reader) []binlog.Finding {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	findings, err := reader.Check(ctx)
+	if err == nil {
+		return findings
+	}
+	if len(findings) > 0 && !findings[0].OK {
+		findings = nil // the connection, which sourceError says in better words
+	}
+	return append(findings, failure("connection", sourceErrorOf(err)))
+}
+
+func sourceErrorOf(err error) error {
+	return sourceError([]binlog.Finding{{Name: "connection", Fix: "see the error"}}, err)
+}
+
+// failure is err as a finding, with its advice as the fix.
+func failure(name string, err error) binlog.Finding {
+	f := binlog.Finding{Name: name, Detail: err.Error()}
+	var advice *adviceError
+	if errors.As(err, &advice) {
+		f.Detail, f.Fix = advice.what.Error(), advice.next
+	}
+	return f
+}
+
+func passed(name, format string, args ...any) binlog.Finding {
+	return binlog.Finding{Name: name, OK: true, Detail: fmt.Sprintf(format, args...)}
+}
+
+func checkStream(ctx context.Context, cfg config.Config, reader *binlog.Reader, verify verifier, log *slog.Logger) []binlog.Finding {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	nc, err := connectNATS(cfg, log)
+	if err != nil {
+		return []binlog.Finding{failure("connection", err)}
+	}
+	defer nc.Close()
+	list := []binlog.Finding{passed("connection", "%s", nc.ConnectedUrlRedacted())}
+	if err := relay.CheckServer(nc); err != nil {
+		return append(list, binlog.Finding{Name: "server version", Detail: err.Error(), Fix: "upgrade nats-server"})
+	}
+	list = append(list, passed("server version", "%s", nc.ConnectedServerVersion()))
+	r, err := relay.New(relayConfig(cfg, nc, reader, log))
+	if err != nil {
+		return append(list, failure("relay", err))
+	}
+	in, err := r.Inspect(ctx)
+	if err != nil {
+		return append(list, failure("stream", natsError(nc, err)))
+	}
+	list = append(list, streamFindings(cfg, in)...)
+	if in.StreamExists {
+		list = append(list, checkPosition(ctx, cfg, nc, verify))
+	}
+	return list
+}
+
+func streamFix(in relay.Inspection) string {
+	if in.StreamExists {
+		return "change that setting of the stream, or set stream.name and stream.subject_prefix for another one, which binjet creates"
+	}
+	return "set stream.name to that stream, or stream.subject_prefix or source.name to what no other stream takes"
+}
+
+func streamFindings(cfg config.Config, in relay.Inspection) (list []binlog.Finding) {
+	name := cfg.Stream.Name
+	for _, fault := range in.Faults {
+		list = append(list, binlog.Finding{Name: "stream", Detail: fault,
+			Fix: streamFix(in)})
+	}
+	switch {
+	case len(in.Faults) > 0:
+	case in.StreamExists:
+		list = append(list, passed("stream", "%s can be used", name))
+	case !cfg.Stream.Manage:
+		list = append(list, binlog.Finding{Name: "stream", Detail: name + " does not exist", Fix: "create it by binjet init, or set stream.manage to true"})
+	}
+	if !in.BucketExists && !cfg.Stream.Manage {
+		list = append(list, binlog.Finding{Name: "bucket", Detail: "the bucket of checkpoint copies does not exist",
+			Fix: "create it by binjet init, or set stream.manage to true"})
+	}
+	for _, change := range in.Changes {
+		if len(in.Faults) > 0 {
+			break
+		}
+		list = append(list, passed("to do", "binjet run or init will %s", change))
+	}
+	for _, drift := range in.Drift {
+		list = append(list, passed("note", "%s; it is left as it is", drift))
+	}
+	return list
+}
+
+// verifier says whether the source can be read on from a position.
+type verifier func(context.Context, checkpoint.Position) error
+
+// checkPosition says whether the source can be read on from the checkpoint. A nil
+// verify is a source with faults, which has to be mended before it can be asked.
+func checkPosition(ctx context.Context, cfg config.Config, nc *nats.Conn, verify verifier) binlog.Finding {
+	const name = "checkpoint"
+	held, err := store.New(nc, cfg.Stream.Name, cfg.Source.Name).Load(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return passed(name, "none yet: source.start=%s says where to begin", cfg.Source.Start)
+	}
+	if err != nil {
+		return failure(name, err)
+	}
+	detail := fmt.Sprintf("epoch %d, %d events, written %s ago by %s", held.Epoch, held.Count,
+		time.Since(held.At).Round(time.Second), held.Instance)
+	if held.Released {
+		detail += " at its clean stop"
+	}
+	if verify == nil {
+		return passed(name, "%s; not compared with the source", detail)
+	}
+	var halted *checkpoint.HaltError
+	switch err := verify(ctx, held.Position); {
+	case errors.As(err, &halted):
+		problem := halted.Problem
+		if halted.Cause != nil {
+			problem += ": " + halted.Cause.Error()
+		}
+		return binlog.Finding{Name: name, Detail: detail + ", but " + problem, Fix: halted.Hint}
+	case err != nil:
+		return failure(name, fmt.Errorf("compare it with the source: %w", err))
+	}
+	return passed(name, "%s; the source can be read on from it", detail)
+}
+
+// quietLevel is the level for commands that print a result of their own.
+func quietLevel(cfg config.Config) string {
+	if cfg.Log.Level == "debug" || cfg.Log.Level == "error" {
+		return cfg.Log.Level
+	}
+	return "warn"
+}

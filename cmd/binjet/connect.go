@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
@@ -70,7 +72,7 @@ func connectNATS(cfg config.Config, log *slog.Logger) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, login...)...)
 	if err != nil {
-		return nil, &unreachableError{what: "NATS at " + redactURLs(cfg.NATS.URL), err: err, next: natsNextStep(err)}
+		return nil, advise(fmt.Errorf("connect to NATS at %s: %w", redactURLs(cfg.NATS.URL), err), natsNextStep(err))
 	}
 	log.Info("NATS is connected", "url", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
 	return nc, nil
@@ -97,19 +99,6 @@ func natsLogin(cfg config.Config) (opts []nats.Option, err error) {
 	}
 	return opts, nil
 }
-
-// unreachableError is a server that can't be reached, and what to do about it.
-type unreachableError struct {
-	what string
-	err  error
-	next string
-}
-
-func (e *unreachableError) Error() string {
-	return fmt.Sprintf("can't connect to %s: %v. Next: %s", e.what, e.err, e.next)
-}
-
-func (e *unreachableError) Unwrap() error { return e.err }
 
 func natsNextStep(err error) string {
 	switch {
@@ -139,4 +128,36 @@ func redactURLs(urls []string) string {
 		list = append(list, shown)
 	}
 	return strings.Join(list, ", ")
+}
+
+// Error codes of the JetStream API that have a next step.
+const (
+	codeSubjectsOverlap = 10065
+	codeReplicas        = 10074
+	codeNoPeers         = 10005
+)
+
+// jetstreamNextStep is what to do about an error of JetStream; "" when the error
+// says it all.
+func jetstreamNextStep(err error) string {
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &api) && api.ErrorCode == codeSubjectsOverlap:
+		return "another stream takes these subjects: set stream.name to it, or stream.subject_prefix or source.name to what no stream takes"
+	case errors.As(err, &api) && (api.ErrorCode == codeReplicas || api.ErrorCode == codeNoPeers):
+		return "set stream.replicas to what the cluster can hold; 1 without a cluster"
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
+		return "turn JetStream on (nats-server -js, or jetstream {} in its configuration) for this account"
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return "the user may lack the right to publish to $JS.API.>, or the cluster has no leader: see the server's log"
+	}
+	return ""
+}
+
+// natsError words errors of JetStream that have a next step.
+func natsError(nc *nats.Conn, err error) error {
+	if next := jetstreamNextStep(err); next != "" {
+		return advise(fmt.Errorf("NATS at %s: %w", nc.ConnectedUrlRedacted(), err), next)
+	}
+	return err
 }

@@ -41,6 +41,17 @@ func failed(err error) error {
 // toldFailure is a failure that needs no further words.
 func toldFailure(err error) error { return &commandError{err: err, told: true} }
 
+// adviceError is an error and what to do about it.
+type adviceError struct {
+	what error
+	next string
+}
+
+func advise(err error, next string) error { return &adviceError{what: err, next: next} }
+
+func (e *adviceError) Error() string { return fmt.Sprintf("%v\n  next: %s", e.what, e.next) }
+func (e *adviceError) Unwrap() error { return e.what }
+
 // exitCode is the process's answer to err. What is not marked by [failed] comes
 // from cobra: unknown commands, flags and arguments.
 func exitCode(err error) int {

@@ -1,5 +1,229 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
 
-func newInit(process) *cobra.Command { return &cobra.Command{Use: "init"} }
+	"github.com/go-sql-driver/mysql"
+	"github.com/spf13/cobra"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/cmd/binjet/internal/config"
+	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/relay"
+)
+
+func newInit(p process) *cobra.Command {
+	var printSQL bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Create the outbox tables, the stream and its bucket where they are absent",
+		Long: `Create the outbox tables, the stream and the bucket of checkpoint copies where they
+are absent. What exists is left as it is, so it can be run again at any time.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			in := settingsInput(cmd, p.environ)
+			in.Offline = printSQL
+			cfg, err := config.Load(in)
+			if err != nil {
+				return failed(err)
+			}
+			if printSQL {
+				return failed(printTables(p.stdout, cfg))
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return failed(initialise(ctx, p, cfg))
+		},
+	}
+	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL of the outbox tables and do nothing")
+	addSettings(cmd)
+	return cmd
+}
+
+func printTables(w io.Writer, cfg config.Config) error {
+	for _, table := range cfg.Source.Tables {
+		statement, err := createTable(cfg, table)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "%s;\n", strings.TrimSuffix(statement, ";")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createTable is the SQL of an outbox table. Mapped columns say that the table is
+// somebody else's design, which we can't know.
+func createTable(cfg config.Config, table string) (string, error) {
+	if cfg.Source.Columns != config.DefaultColumns() {
+		return "", advise(fmt.Errorf("table %s: source.columns maps columns, and binjet creates a table with its own names only", table),
+			"create the table yourself, or leave source.columns out")
+	}
+	return binjet.OutboxSQL(table)
+}
+
+// initialise connects to both sides first, so that nothing is changed on one when
+// the other can't be reached.
+func initialise(ctx context.Context, p process, cfg config.Config) error {
+	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
+	reader, err := newReader(cfg, log, binlog.Hooks{})
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	nc, err := connectNATS(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	for _, table := range cfg.Source.Tables {
+		if err := initTable(ctx, p.stdout, db, cfg, table); err != nil {
+			return err
+		}
+	}
+	if err := verifyTables(ctx, reader); err != nil {
+		return err
+	}
+	rc := relayConfig(cfg, nc, reader, log)
+	rc.Manage = true
+	return initStream(ctx, p.stdout, rc)
+}
+
+// openDatabase connects for statements.
+func openDatabase(ctx context.Context, cfg config.Config) (*sql.DB, error) {
+	d := cfg.Database
+	c := mysql.NewConfig()
+	c.Net, c.Addr, c.User, c.Passwd, c.DBName, c.TLS = d.Net, d.Addr, d.User, string(d.Password), d.Name, d.TLS
+	c.Timeout, c.ReadTimeout = askTimeout, askTimeout
+	c.Logger = &mysql.NopLogger{} // what it logs it returns too
+	connector, err := mysql.NewConnector(c)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, advise(fmt.Errorf("connect to the source at %s as %q: %w", d.Addr, d.User, err), databaseNextStep(err))
+	}
+	return db, nil
+}
+
+// Errors of the server that have a next step.
+const (
+	errUnknownDatabase = 1049
+	errAccessDenied    = 1045
+	errDatabaseDenied  = 1044
+	errTableDenied     = 1142
+	errNoSuchTable     = 1146
+)
+
+func databaseNextStep(err error) string {
+	switch serverCode(err) {
+	case errUnknownDatabase:
+		return "create the database, or correct it in source.dsn"
+	case errAccessDenied:
+		return "check user and password"
+	case errDatabaseDenied, errTableDenied:
+		return "grant the account CREATE and SELECT on the database, or have somebody who may run: binjet init --print-sql | mysql"
+	case 0:
+		return "start the server, or correct the address in source.dsn"
+	}
+	return "see the error"
+}
+
+func serverCode(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+// initTable creates one table. One that is there is not touched, for which the
+// account needs no right to create any.
+func initTable(ctx context.Context, w io.Writer, db *sql.DB, cfg config.Config, table string) error {
+	quoted, err := binjet.QuoteTable(table)
+	if err != nil {
+		return err
+	}
+	rows, err := db.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0")
+	if err == nil {
+		defer rows.Close()
+		return done(w, "table", table, "exists")
+	}
+	if code := serverCode(err); code != errNoSuchTable && code != errTableDenied && code != errUnknownDatabase {
+		return fmt.Errorf("look for table %s: %w", table, err)
+	}
+	statement, err := createTable(cfg, table)
+	if err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, statement); err != nil {
+		return advise(fmt.Errorf("create table %s: %w", table, err), databaseNextStep(err))
+	}
+	return done(w, "table", table, "created")
+}
+
+// verifyTables lets the reader judge the tables, mapped columns included.
+func verifyTables(ctx context.Context, reader *binlog.Reader) error {
+	findings, err := reader.Check(ctx)
+	if err != nil {
+		return sourceError(findings, err)
+	}
+	var faults []string
+	for _, f := range findings {
+		if !f.OK && (strings.HasPrefix(f.Name, "table ") || strings.HasPrefix(f.Name, "column ")) {
+			faults = append(faults, f.String())
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return errors.New("an outbox table can't be used as it is:\n  - " + strings.Join(faults, "\n  - "))
+}
+
+// initStream creates the stream and the bucket by what the relay does when it starts.
+func initStream(ctx context.Context, w io.Writer, rc relay.Config) error {
+	r, err := relay.New(rc)
+	if err != nil {
+		return err
+	}
+	before, err := r.Inspect(ctx)
+	if err != nil {
+		return natsError(rc.Conn, err)
+	}
+	if err := r.Prepare(ctx); err != nil {
+		return natsError(rc.Conn, err)
+	}
+	if err := done(w, "stream", rc.Stream, madeOr(before.StreamExists)); err != nil {
+		return err
+	}
+	return done(w, "bucket", binjet.CheckpointBucket, madeOr(before.BucketExists))
+}
+
+func madeOr(existed bool) string {
+	if existed {
+		return "exists"
+	}
+	return "created"
+}
+
+func done(w io.Writer, kind, name, what string) error {
+	_, err := fmt.Fprintf(w, "%-7s %-28s %s\n", kind, name, what)
+	return err
+}

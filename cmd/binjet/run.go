@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +26,7 @@ func newRun(p process) *cobra.Command {
 same source: one leads, the others stand by and take over when it is silent.
 
 What binjet needs of the source is checked first; binjet check says the same in more words.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadSettings(cmd, p.environ)
 			if err != nil {
@@ -43,6 +45,7 @@ What binjet needs of the source is checked first; binjet check says the same in 
 func stopped(log *slog.Logger, err error) error {
 	var halted *checkpoint.HaltError
 	var preflight *preflightError
+	var next *adviceError
 	switch {
 	case err == nil:
 		log.Info("stopped")
@@ -55,6 +58,8 @@ func stopped(log *slog.Logger, err error) error {
 		log.Error("halted: going on would break a promise", attrs...)
 	case errors.As(err, &preflight):
 		log.Error("the source is not set up for binjet; nothing was changed", "faults", len(preflight.faults), "exit_code", exitCode(failed(err)))
+	case errors.As(err, &next):
+		log.Error("failed", "error", next.what, "next", next.next, "exit_code", exitCode(failed(err)))
 	default:
 		log.Error("failed", "error", err, "exit_code", exitCode(failed(err)))
 	}
@@ -63,7 +68,7 @@ func stopped(log *slog.Logger, err error) error {
 
 func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	b := currentBuild()
-	log.Info("binjet starts", "version", b.Version, "source", cfg.Source.Name, "database", cfg.Database.Addr, "stream", cfg.Stream.Name)
+	log.Info("binjet starts", "version", b.Version, "config", cmp.Or(cfg.File, "environment and flags only"), "source", cfg.Source.Name, "database", cfg.Database.Addr, "stream", cfg.Stream.Name)
 
 	watch := admin.NewWatch(cfg.Source.Name, cfg.Relay.Heartbeat, cfg.Relay.CommitTimeout)
 	server, err := serveAdmin(cfg, watch, log)
@@ -91,7 +96,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	watch.Attach(r.Status)
-	return r.Run(ctx)
+	return natsError(nc, r.Run(ctx))
 }
 
 func serveAdmin(cfg config.Config, watch *admin.Watch, log *slog.Logger) (*admin.Server, error) {
@@ -100,7 +105,7 @@ func serveAdmin(cfg config.Config, watch *admin.Watch, log *slog.Logger) (*admin
 	}
 	server, err := admin.Listen(cfg.HTTP.Listen, watch.Handler(), log)
 	if err != nil {
-		return nil, fmt.Errorf("can't listen on http.listen=%s: %w. Next: free the address, choose another one, or set http.listen to \"\"", cfg.HTTP.Listen, err)
+		return nil, advise(fmt.Errorf("can't serve http.listen: %w", err), "free the address, choose another one, or set http.listen to \"\"")
 	}
 	log.Info("serving /healthz, /readyz and /metrics", "url", "http://"+server.Addr())
 	return server, nil
@@ -109,7 +114,9 @@ func serveAdmin(cfg config.Config, watch *admin.Watch, log *slog.Logger) (*admin
 // preflightError is a source that lacks what binjet needs. Each fault was logged.
 type preflightError struct{ faults []binlog.Finding }
 
-func (e *preflightError) Error() string { return fmt.Sprintf("the source has %d faults", len(e.faults)) }
+func (e *preflightError) Error() string {
+	return fmt.Sprintf("the source has %d faults", len(e.faults))
+}
 
 // preflight asks the source for everything that reading needs, and logs what is
 // missing with its mend.
@@ -138,9 +145,14 @@ func preflight(ctx context.Context, reader *binlog.Reader, log *slog.Logger) err
 // sourceError words an error of Check: a connection that was refused comes with
 // the next step as a finding.
 func sourceError(findings []binlog.Finding, err error) error {
+	var network *net.OpError
 	for _, f := range findings {
-		if !f.OK && f.Name == "connection" {
-			return &unreachableError{what: "the source", err: err, next: f.Fix}
+		switch {
+		case f.OK || f.Name != "connection":
+		case errors.As(err, &network):
+			return advise(err, "start the server, or correct the address in source.dsn")
+		default:
+			return advise(err, f.Fix)
 		}
 	}
 	return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,15 +31,29 @@ func addSettings(cmd *cobra.Command) {
 
 // loadSettings reads the configuration that cmd's flags and the environment name.
 func loadSettings(cmd *cobra.Command, environ []string) (config.Config, error) {
+	return config.Load(settingsInput(cmd, environ))
+}
+
+func settingsInput(cmd *cobra.Command, environ []string) config.Input {
 	in := config.Input{Environ: environ, Flags: make(map[string]string)}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Name == "config" {
 			in.File = f.Value.String()
 			return
 		}
-		in.Flags[f.Name] = f.Value.String()
+		if slices.ContainsFunc(config.Keys(), func(k config.Key) bool { return k.Flag == f.Name }) {
+			in.Flags[f.Name] = f.Value.String()
+		}
 	})
-	return config.Load(in)
+	return in
+}
+
+// noArguments refuses arguments in words that name them.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), args)
+	}
+	return nil
 }
 
 // newConfigurationTopic is `binjet help configuration`: every key, from the table

@@ -47,7 +47,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print version, commit and Go version",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := currentBuild()
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "binjet  %s\ncommit  %s\ngo      %s\n", b.Version, b.Commit, b.Go)

@@ -15,8 +15,9 @@ type Config struct {
 	HTTP   HTTP   `key:"http"`
 	Log    Log    `key:"log"`
 
-	// Database and Broker are what the keys above amount to: parsed, with the
-	// secrets read from their files. [Load] sets them.
+	// File is the one that was read, "" for none. Database and Broker are what the
+	// keys above amount to: parsed, with the secrets read from their files.
+	File     string   `key:"-"`
 	Database Database `key:"-"`
 	Broker   Broker   `key:"-"`
 }
@@ -24,7 +25,7 @@ type Config struct {
 // Source is the database server that is read.
 type Source struct {
 	Name                string        `key:"name" flag:"source-name" help:"name of the source, a token of its checkpoint subject; every relay of one database shares it (default: the DSN's database)"`
-	DSN                 Secret        `key:"dsn" flag:"dsn" secret:"true" help:"server to read, user:password@tcp(host:3306)/database or …@unix(/path)/database"`
+	DSN                 Secret        `key:"dsn" flag:"dsn" secret:"true" help:"server to read, user:password@tcp(host:3306)/database or …@unix(/path)/database; a flag shows in the process list, so give it by environment or file where there is a password"`
 	DSNFile             string        `key:"dsn_file" help:"file that holds the DSN"`
 	PasswordFile        string        `key:"password_file" help:"file that holds the password for a DSN without one"`
 	Flavor              string        `key:"flavor" help:"mysql or mariadb; another kind of server is then refused (default: whichever it is)"`

@@ -24,6 +24,8 @@ type Input struct {
 	Environ []string
 	// Flags are the values of flags that were given, by the name of the flag.
 	Flags map[string]string
+	// Offline says that nothing will be connected to, so a DSN need not be given.
+	Offline bool
 }
 
 // Error is every fault of a configuration.
@@ -58,12 +60,14 @@ type loader struct {
 	keys   []Key
 	origin map[string]origin // by key name; set only where not by default
 	faults []string
+
+	offline bool
 }
 
 // Load reads all layers, checks the result, and reads the secrets' files. Its
 // error is an *[Error].
 func Load(in Input) (Config, error) {
-	l := &loader{keys: Keys(), origin: make(map[string]origin)}
+	l := &loader{keys: Keys(), origin: make(map[string]origin), offline: in.Offline}
 	for _, k := range l.keys {
 		if k.Default != "" {
 			l.set(k, k.Default, origin{byDefault, "default"})
@@ -136,6 +140,7 @@ func (l *loader) file(in Input) {
 	data, err := os.ReadFile(path)
 	switch {
 	case err == nil:
+		l.cfg.File = path
 		l.yaml(path, data)
 	case !named && errors.Is(err, fs.ErrNotExist):
 	default:

@@ -55,7 +55,7 @@ func (l *loader) database() {
 	}
 	dsn := string(l.cfg.Source.DSN)
 	if dsn == "" {
-		if key == "source.dsn" {
+		if key == "source.dsn" && !l.offline {
 			l.fault(key, "is missing: set it to %s, or set BINJET_SOURCE_DSN, --dsn or source.dsn_file", dsnForm)
 		}
 		return
