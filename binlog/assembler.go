@@ -43,6 +43,8 @@ type assembler struct {
 	seen func(t table, id string, deleted bool)
 	// foreign is told of statements that write in statement format elsewhere.
 	foreign func(query string)
+	// abandoned is told of a group that the server did not finish.
+	abandoned func(g checkpoint.GTID)
 	// harmless holds prepared XA transactions without outbox rows.
 	harmless map[string]bool
 
@@ -128,7 +130,12 @@ func (a *assembler) open(g checkpoint.GTID, at time.Time, isBegun bool) error {
 
 // abandon drops an open group: the server died while it wrote it, and rolled it
 // back when it came up again, with a new file.
-func (a *assembler) abandon() { a.reset() }
+func (a *assembler) abandon() {
+	if a.state != between && a.abandoned != nil {
+		a.abandoned(a.gtid)
+	}
+	a.reset()
+}
 
 func (a *assembler) reset() {
 	a.state, a.gtid, a.xid = between, checkpoint.GTID{}, ""

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -124,6 +125,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// isSocket: as go-mysql tells a path from host:port.
+func isSocket(addr string) bool { return strings.Contains(addr, "/") }
+
 // anyServerID is one that nobody is likely to have been given.
 func anyServerID() uint32 { return 1<<31 + rand.Uint32N(1<<31-1) }
 
@@ -136,8 +140,11 @@ func (c Config) validate() error {
 		}
 	}
 	bad(c.Addr == "", "Addr is empty: give host:port or the path of a socket")
-	if _, _, err := net.SplitHostPort(c.Addr); c.Addr != "" && err != nil {
-		bad(!strings.Contains(c.Addr, "/"), "Addr %q is neither host:port nor the path of a socket: %v", c.Addr, err)
+	if c.Addr != "" && !isSocket(c.Addr) {
+		_, port, err := net.SplitHostPort(c.Addr)
+		bad(err != nil, "Addr %q is neither host:port nor the path of a socket: %v", c.Addr, err)
+		n, err := strconv.ParseUint(port, 10, 16)
+		bad(err != nil || n == 0, "Addr %q: port %q is not a number from 1 to 65535", c.Addr, port)
 	}
 	bad(c.User == "", "User is empty")
 	bad(c.Flavor != "" && c.Flavor != checkpoint.MySQL && c.Flavor != checkpoint.MariaDB,

@@ -7,7 +7,6 @@ import (
 	"net"
 	"runtime/debug"
 	"strconv"
-	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -54,7 +53,7 @@ func (r *Reader) sync(ctx context.Context, flavor checkpoint.Flavor, id uint32, 
 
 func (r *Reader) syncerConfig(flavor checkpoint.Flavor, l *link, h *handler) replication.BinlogSyncerConfig {
 	host, port := r.cfg.Addr, uint16(0)
-	if name, p, err := net.SplitHostPort(r.cfg.Addr); err == nil && !strings.Contains(r.cfg.Addr, "/") {
+	if name, p, err := net.SplitHostPort(r.cfg.Addr); err == nil && !isSocket(r.cfg.Addr) {
 		n, _ := strconv.ParseUint(p, 10, 16)
 		host, port = name, uint16(n)
 	}

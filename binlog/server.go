@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"encoding"
 	"fmt"
 	"strings"
 
@@ -52,26 +53,37 @@ func (s *session) describe() (*Server, error) {
 	}
 	if srv.Flavor == checkpoint.MariaDB {
 		srv.UUID = srv.variables["server_uid"]
-		if srv.Executed, err = srv.set("gtid_binlog_pos"); err != nil {
+		if err := s.sets("gtid_binlog_pos", &srv.Executed, "gtid_binlog_state", (*states)(&srv.states)); err != nil {
 			return nil, err
 		}
-		return srv, srv.parseStates()
+		return srv, nil
 	}
 	srv.UUID = srv.variables["server_uuid"]
-	// Executed is read last: a transaction that commits in between may be in it,
-	// and may not be missing from it.
-	if srv.Purged, err = srv.set("gtid_purged"); err != nil {
+	if err := s.sets("gtid_executed", &srv.Executed, "gtid_purged", &srv.Purged); err != nil {
 		return nil, err
 	}
-	srv.Executed, err = srv.set("gtid_executed")
-	return srv, err
+	return srv, nil
+}
+
+// sets reads two variables that hold GTIDs. SHOW VARIABLES would cut them off.
+func (s *session) sets(name1 string, to1 encoding.TextUnmarshaler, name2 string, to2 encoding.TextUnmarshaler) error {
+	row, err := s.row("SELECT @@GLOBAL." + name1 + ", @@GLOBAL." + name2)
+	if err != nil {
+		return err
+	}
+	if err := to1.UnmarshalText([]byte(row[0])); err != nil {
+		return fmt.Errorf("read %s of the server: %w", name1, err)
+	}
+	if err := to2.UnmarshalText([]byte(row[1])); err != nil {
+		return fmt.Errorf("read %s of the server: %w", name2, err)
+	}
+	return nil
 }
 
 // globals reads the variables that matter, lower-case name → value.
 func (s *session) globals() (map[string]string, error) {
-	names := []string{"server_uuid", "server_uid", "server_id", "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata",
-		"gtid_mode", "enforce_gtid_consistency", "log_replica_updates", "log_slave_updates", "gtid_purged", "gtid_executed",
-		"gtid_binlog_pos", "gtid_binlog_state", "binlog_row_value_options", "lower_case_table_names"}
+	names := []string{"server_uuid", "server_uid", "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata",
+		"gtid_mode", "enforce_gtid_consistency"}
 	rows, err := s.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('" + strings.Join(names, "','") + "')")
 	if err != nil {
 		return nil, err
@@ -83,23 +95,18 @@ func (s *session) globals() (map[string]string, error) {
 	return vars, nil
 }
 
-func (srv *Server) set(variable string) (checkpoint.GTIDSet, error) {
-	set, err := checkpoint.ParseGTIDSet(srv.variables[variable])
-	if err != nil {
-		return set, fmt.Errorf("read %s of the server: %w", variable, err)
-	}
-	return set, nil
-}
+// states is gtid_binlog_state, which names a domain once per server.
+type states []checkpoint.GTID
 
-// parseStates reads gtid_binlog_state, which names a domain once per server.
-func (srv *Server) parseStates() error {
-	for _, member := range strings.Split(srv.variables["gtid_binlog_state"], ",") {
+// UnmarshalText reads it as the server shows it.
+func (s *states) UnmarshalText(text []byte) error {
+	for _, member := range strings.Split(string(text), ",") {
 		g, err := checkpoint.ParseGTID(strings.TrimSpace(member))
 		if err != nil {
-			return fmt.Errorf("read gtid_binlog_state of the server: %w", err)
+			return err
 		}
 		if !g.IsZero() {
-			srv.states = append(srv.states, g)
+			*s = append(*s, g)
 		}
 	}
 	return nil

@@ -131,6 +131,9 @@ func (s *stream) follow(ctx context.Context) error {
 	a := &assembler{
 		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes,
 		second: s.plan, part: parts.add, foreign: s.foreignWrite, harmless: s.harmless,
+		abandoned: func(g checkpoint.GTID) {
+			s.log.Warn("the server died while it wrote a transaction and rolled it back: passing it over", "gtid", g.String())
+		},
 	}
 	err := s.dump(ctx, s.srv.Flavor, s.at.Resume, func(raw []byte) error {
 		s.received(raw)

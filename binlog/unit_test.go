@@ -51,8 +51,7 @@ func TestVerifyPosition(t *testing.T) {
 	const a, b = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
 	my := &Server{Flavor: checkpoint.MySQL, UUID: a, Executed: set(t, a+":1-10,"+b+":1-3"), Purged: set(t, a+":1-5")}
 	maria := &Server{Flavor: checkpoint.MariaDB}
-	maria.variables = map[string]string{"gtid_binlog_state": "0-1-10,0-2-12,5-1-3"}
-	if err := maria.parseStates(); err != nil {
+	if err := (*states)(&maria.states).UnmarshalText([]byte("0-1-10,0-2-12,5-1-3")); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]struct {

@@ -32,6 +32,11 @@ func TestBinlog(t *testing.T) {
 				{"snapshot", binlogSnapshot},
 				{"snapshot_cut", binlogSnapshotCut},
 				{"snapshot_deleted", binlogSnapshotDeleted},
+				{"slow", binlogSlow},
+				{"paused", binlogPaused},
+				{"ways", binlogWays},
+				{"tags", binlogTags},
+				{"moved", binlogMoved},
 				{"restart", binlogRestart},
 				{"purged", binlogPurged},
 			} {
