@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +151,57 @@ func testInboxClaim(t *testing.T, db *sql.DB, in *inbox.SQL, level sql.Isolation
 	tx = begin()
 	must(t, in.Claim(ctx, tx, "other", id)) // another consumer has its own
 	must(t, tx.Rollback())
+}
+
+// consumerChaos: three processes' worth of workers, handlers that fail in every
+// way, a broker that restarts and forgets the consumer: each effect once.
+func consumerChaos(t *testing.T, w *consumerWorld) {
+	const messages = 300
+	for i := range messages {
+		w.publish(t, fmt.Sprint(i))
+		if i%3 == 0 {
+			w.publish(t, fmt.Sprint(i))
+		}
+	}
+	cfg := consumerConfig()
+	cfg.Concurrency, cfg.MaxDeliver = 4, consumer.NoLimit
+	for range 3 {
+		w.run(t, cfg, func(ctx context.Context, tx *sql.Tx, m *consumer.Message) error {
+			if err := effect(ctx, tx, m); err != nil {
+				return err
+			}
+			switch rand.IntN(12) {
+			case 0:
+				return errors.New("boom")
+			case 1:
+				panic("ouch")
+			case 2:
+				_, err := tx.ExecContext(ctx, "ROLLBACK")
+				return err
+			case 3:
+				return tx.Rollback()
+			case 4:
+				return tx.Commit() // forbidden; the effect and its mark are there all the same
+			}
+			return nil
+		})
+	}
+	handled := func() int {
+		n, err := strconv.Atoi(querySQL(t, w.db, "SELECT COUNT(*) FROM inbox"))
+		must(t, err)
+		return n
+	}
+	consumerEventually(t, "some are handled", func() bool { return handled() > messages/6 })
+	w.nats.Restart()
+	consumerEventually(t, "half are handled", func() bool { return handled() > messages/2 })
+	must(t, w.js.DeleteConsumer(t.Context(), "OUTBOX", "c"))
+	consumerEventually(t, "all are settled", func() bool {
+		c, err := w.js.Consumer(t.Context(), "OUTBOX", "c")
+		if err != nil {
+			return false
+		}
+		i := c.CachedInfo()
+		return i.NumPending == 0 && i.NumAckPending == 0 && handled() == messages
+	})
+	w.wantEffects(t, messages)
 }

@@ -47,10 +47,11 @@ func newConsumerWorld(t *testing.T, dsn string) *consumerWorld {
 
 func consumerConfig() consumer.Config {
 	return consumer.Config{
-		Name:    "c",
-		AckWait: time.Second,
-		Backoff: consumer.Backoff{Min: 10 * time.Millisecond, Max: 50 * time.Millisecond},
-		Logger:  slog.New(slog.DiscardHandler),
+		Name:         "c",
+		AckWait:      time.Second,
+		DrainTimeout: 10 * time.Second,
+		Backoff:      consumer.Backoff{Min: 10 * time.Millisecond, Max: 50 * time.Millisecond},
+		Logger:       slog.New(slog.DiscardHandler),
 	}
 }
 
