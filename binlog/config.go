@@ -170,16 +170,16 @@ func (c Columns) validate() (faults []error) {
 	for _, col := range c.list() {
 		if col.name == NoColumn {
 			if !col.optional {
-				faults = append(faults, fmt.Errorf("Columns.%s may not be %q: every message needs it", col.field, NoColumn))
+				faults = append(faults, fmt.Errorf("mapping Columns.%s may not be %q: every message needs it", col.field, NoColumn))
 			}
 			continue
 		}
 		if other, ok := seen[strings.ToLower(col.name)]; ok {
-			faults = append(faults, fmt.Errorf("Columns.%s and Columns.%s are both %q", other, col.field, col.name))
+			faults = append(faults, fmt.Errorf("mappings Columns.%s and Columns.%s are both %q", other, col.field, col.name))
 		}
 		seen[strings.ToLower(col.name)] = col.field
 		if strings.ContainsAny(col.name, "`\x00") {
-			faults = append(faults, fmt.Errorf("Columns.%s %q holds a character that no column name may hold", col.field, col.name))
+			faults = append(faults, fmt.Errorf("mapping Columns.%s %q holds a character that no column name may hold", col.field, col.name))
 		}
 	}
 	return faults
@@ -210,7 +210,7 @@ func checkStart(start string) error {
 	}
 	set, err := checkpoint.ParseGTIDSet(start)
 	if err != nil || set.IsEmpty() {
-		return fmt.Errorf("Start %q is none of %s, %s, %s and not a GTID set", start, StartSnapshot, StartEarliest, StartLatest)
+		return fmt.Errorf("policy Start %q is none of %s, %s, %s and not a GTID set", start, StartSnapshot, StartEarliest, StartLatest)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func parseTables(database string, names []string) (tableSet, error) {
 	s := tableSet{by: make(map[string]map[string]bool)}
 	var faults []error
 	if len(names) == 0 {
-		faults = append(faults, errors.New("Tables is empty: name at least one outbox table"))
+		faults = append(faults, errors.New("list Tables is empty: name at least one outbox table"))
 	}
 	for _, full := range names {
 		if _, err := binjet.QuoteTable(full); err != nil {
