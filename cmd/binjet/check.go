@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -105,14 +106,8 @@ func checkSource(ctx context.Context, reader *binlog.Reader) []binlog.Finding {
 	if err == nil {
 		return findings
 	}
-	if len(findings) > 0 && !findings[0].OK {
-		findings = nil // the connection, which sourceError says in better words
-	}
-	return append(findings, failure("connection", sourceErrorOf(err)))
-}
-
-func sourceErrorOf(err error) error {
-	return sourceError([]binlog.Finding{{Name: "connection", Fix: "see the error"}}, err)
+	cause := failure("connection", sourceError(findings, err))
+	return append(slices.DeleteFunc(findings, func(f binlog.Finding) bool { return !f.OK }), cause)
 }
 
 // failure is err as a finding, with its advice as the fix.
