@@ -107,10 +107,10 @@ func (b *batch) restage() { b.id, b.staged = "", 0 }
 // commit sends the checkpoint as the last message of b, on the condition that
 // the one at expect is still the last. The answer comes by replies.
 func (p *publisher) commit(b *batch, record []byte, expect uint64) error {
+	p.serial++ // first: if nothing is sent, no late answer may be taken for this one's
 	if err := p.stage(b); err != nil {
 		return err
 	}
-	p.serial++
 	msg := &nats.Msg{Subject: p.subject, Reply: p.reply(), Data: record, Header: nats.Header{
 		headerExpectedSeq: []string{strconv.FormatUint(expect, 10)},
 		headerRollup:      []string{"sub"},
