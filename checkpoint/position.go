@@ -95,7 +95,9 @@ func (p *Position) Apply(tx *Transaction) {
 		p.Partial = &Partial{GTID: tx.GTID, Rows: rows}
 		return
 	}
-	p.Partial = nil
+	if p.Partial != nil && p.Partial.GTID == tx.GTID { // others may come before its rest, on another server
+		p.Partial = nil
+	}
 	p.Resume.Add(tx.GTID)
 	if rows > 0 {
 		p.Last = &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash}

@@ -24,8 +24,7 @@ func (it *item) apply(p *checkpoint.Position) {
 		p.Apply(it.tx)
 		return
 	}
-	p.Resume.AddSet(it.skipped)
-	p.Partial = nil
+	p.Resume.AddSet(it.skipped) // none of them is p.Partial, which has events
 	if it.uuid != "" {
 		p.ServerUUID = it.uuid
 	}
