@@ -88,6 +88,7 @@ func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 	var list []Copy
 	for _, e := range entries {
 		if e.Operation() != jetstream.KeyValuePut {
+			list = nil // an operator deleted the key, to begin anew
 			continue
 		}
 		var one Copy
