@@ -65,7 +65,7 @@ func (f *feeder) fits(tx *checkpoint.Transaction) bool {
 	bytes := 0
 	for i := range tx.Messages {
 		m := &tx.Messages[i]
-		bytes += len(f.prefix) + 2*len(m.Topic) + len(m.ID) + 2*len(m.Key) + len(m.ContentType) + len(m.Payload) + 512
+		bytes += len(f.prefix) + len(f.source) + 2*len(m.Topic) + len(m.ID) + 2*len(m.Key) + len(m.ContentType) + len(m.Payload) + 512
 		for name, values := range m.Headers {
 			for _, v := range values {
 				bytes += len(name) + len(v) + 8
