@@ -66,11 +66,7 @@ func connectNATS(cfg config.Config, log *slog.Logger) (*nats.Conn, error) {
 			log.Warn("NATS reports an error", "error", err)
 		}),
 	}
-	login, err := natsLogin(cfg)
-	if err != nil {
-		return nil, err
-	}
-	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, login...)...)
+	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, natsLogin(cfg)...)...)
 	if err != nil {
 		return nil, advise(fmt.Errorf("connect to NATS at %s: %w", redactURLs(cfg.NATS.URL), err), natsNextStep(err))
 	}
@@ -78,17 +74,13 @@ func connectNATS(cfg config.Config, log *slog.Logger) (*nats.Conn, error) {
 	return nc, nil
 }
 
-func natsLogin(cfg config.Config) (opts []nats.Option, err error) {
+func natsLogin(cfg config.Config) (opts []nats.Option) {
 	n, b := cfg.NATS, cfg.Broker
 	switch {
 	case n.Creds != "":
 		opts = append(opts, nats.UserCredentials(n.Creds))
-	case n.NKey != "":
-		opt, err := nats.NkeyOptionFromSeed(n.NKey)
-		if err != nil {
-			return nil, &config.Error{Faults: []string{fmt.Sprintf("nats.nkey names a file that holds no NKey seed: %s", n.NKey)}}
-		}
-		opts = append(opts, opt)
+	case b.NKey != nil:
+		opts = append(opts, b.NKey)
 	case n.User != "":
 		opts = append(opts, nats.UserInfo(n.User, string(b.Password)))
 	case b.Token != "":
@@ -97,18 +89,31 @@ func natsLogin(cfg config.Config) (opts []nats.Option, err error) {
 	if b.TLS != nil {
 		opts = append(opts, nats.Secure(b.TLS))
 	}
-	return opts, nil
+	return opts
+}
+
+// Next steps for the source that more than one command gives.
+const (
+	nextSourceAddress = "start the server, or correct the address in source.dsn"
+	nextSourceTLS     = "check source.tls.ca, and that the server's certificate names source.tls.server_name (by default the host) as a subject alternative name"
+)
+
+// isTLSError tells a certificate that is not trusted, and the like, by its text:
+// both database clients wrap it in errors of their own.
+func isTLSError(err error) bool {
+	return strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:")
 }
 
 func natsNextStep(err error) string {
 	switch {
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
+		strings.Contains(err.Error(), "nonce"): // a credentials file without a seed
 		return "check nats.creds, nats.nkey, nats.user or nats.token"
 	case errors.Is(err, nats.ErrSecureConnRequired):
 		return "the server wants TLS: set nats.tls.enabled, or nats.tls.ca for a CA of your own"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server has no TLS: leave nats.tls out, or turn TLS on there"
-	case strings.Contains(err.Error(), "x509") || strings.Contains(err.Error(), "tls:"):
+	case isTLSError(err):
 		return "check nats.tls.ca and the names in the server's certificate"
 	}
 	return "start the server, or correct nats.url"

@@ -133,6 +133,9 @@ const (
 )
 
 func databaseNextStep(err error) string {
+	if isTLSError(err) {
+		return nextSourceTLS
+	}
 	switch serverCode(err) {
 	case errUnknownDatabase:
 		return "create the database, or correct it in source.dsn"
@@ -141,7 +144,7 @@ func databaseNextStep(err error) string {
 	case errDatabaseDenied, errTableDenied:
 		return "grant the account CREATE and SELECT on the database, or have somebody who may run: binjet init --print-sql | mysql"
 	case 0:
-		return "start the server, or correct the address in source.dsn"
+		return nextSourceAddress
 	}
 	return "see the error"
 }

@@ -149,8 +149,10 @@ func sourceError(findings []binlog.Finding, err error) error {
 	for _, f := range findings {
 		switch {
 		case f.OK || f.Name != "connection":
+		case isTLSError(err):
+			return advise(err, nextSourceTLS)
 		case errors.As(err, &network):
-			return advise(err, "start the server, or correct the address in source.dsn")
+			return advise(err, nextSourceAddress)
 		default:
 			return advise(err, f.Fix)
 		}

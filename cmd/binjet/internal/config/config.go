@@ -3,6 +3,8 @@ package config
 import (
 	"crypto/tls"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Config is everything that can be set. Tags of a leaf: key, default, help, flag
@@ -112,5 +114,6 @@ type Database struct {
 // Broker is NATS as it is connected to.
 type Broker struct {
 	Password, Token Secret
+	NKey            nats.Option // logs in by the seed; nil without one
 	TLS             *tls.Config
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nkeys"
 	"go.uber.org/goleak"
 
 	"github.com/binjet/binjet"
@@ -193,6 +194,43 @@ func TestDatabase(t *testing.T) {
 				t.Errorf("got %#v, want %#v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestBrokerLogin(t *testing.T) {
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := user.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := write(t, "seed", string(text)+"\n")
+	for name, test := range map[string]struct {
+		environ []string
+		fault   string
+	}{
+		"nkey":           {environ: []string{"BINJET_NATS_NKEY=" + seed}},
+		"token file":     {environ: []string{"BINJET_NATS_TOKEN_FILE=" + seed}},
+		"no seed":        {environ: []string{"BINJET_NATS_NKEY=" + write(t, "no", "s3cret")}, fault: "holds no NKey seed"},
+		"no user":        {environ: []string{"BINJET_NATS_PASSWORD=s3cret"}, fault: "nats.user is missing"},
+		"no password":    {environ: []string{"BINJET_NATS_USER=u"}, fault: "nats.password is missing"},
+		"absent creds":   {environ: []string{"BINJET_NATS_CREDS=/absent"}, fault: "does not exist"},
+		"two ways":       {environ: []string{"BINJET_NATS_NKEY=" + seed, "BINJET_NATS_TOKEN=s3cret"}, fault: "different ways to log in"},
+		"bad URL":        {environ: []string{"BINJET_NATS_URL=nats://a,nats://u:s3cret@:x"}, fault: "nats.url (BINJET_NATS_URL) 2 is no address"},
+		"cert, no key":   {environ: []string{"BINJET_NATS_TLS_CERT=x"}, fault: "nats.tls needs cert and key together"},
+		"no CA":          {environ: []string{"BINJET_NATS_TLS_CA=" + seed}, fault: "nats.tls.ca (BINJET_NATS_TLS_CA) holds no PEM certificate"},
+		"TLS off and on": {environ: []string{"BINJET_NATS_TLS_ENABLED=false", "BINJET_NATS_TLS_SERVER_NAME=x"}, fault: "nats.tls.enabled"},
+	} {
+		in := Input{Environ: append(test.environ, "BINJET_SOURCE_DSN="+dsn)}
+		if test.fault == "" {
+			if b := load(t, in).Broker; b.NKey == nil && b.Token == "" {
+				t.Errorf("%s: %+v", name, b)
+			}
+		} else if got := strings.Join(faults(t, in), "\n"); !strings.Contains(got, test.fault) || strings.Contains(got, "s3cret") {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

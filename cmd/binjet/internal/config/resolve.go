@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/nats-io/nats.go"
 )
 
 // resolve turns the keys into what is connected to, and checks them all.
@@ -153,15 +154,21 @@ func (l *loader) broker() {
 	if n.User != "" && b.Password == "" {
 		l.fault("nats.password", "is missing for nats.user: set it or nats.password_file")
 	}
-	for key, path := range map[string]string{"nats.creds": n.Creds, "nats.nkey": n.NKey} {
-		l.readable(key, path)
+	l.readable("nats.creds", n.Creds)
+	if l.readable("nats.nkey", n.NKey) {
+		login, err := nats.NkeyOptionFromSeed(n.NKey)
+		if err != nil {
+			l.fault("nats.nkey", "names a file that holds no NKey seed: %s", n.NKey)
+		}
+		b.NKey = login
 	}
 }
 
-// readable faults a file that is named and can't be opened.
-func (l *loader) readable(key, path string) {
+// readable reports whether a file is named and can be opened, and faults one that
+// is named and can't.
+func (l *loader) readable(key, path string) bool {
 	if path == "" {
-		return
+		return false
 	}
 	f, err := os.Open(path)
 	switch {
@@ -171,5 +178,7 @@ func (l *loader) readable(key, path string) {
 		l.fault(key, "can't be read: %v", err)
 	default:
 		_ = f.Close()
+		return true
 	}
+	return false
 }
