@@ -68,6 +68,9 @@ type Config struct {
 	BatchMessages, BatchBytes int
 	// QueueBytes bounds what is read ahead of the publisher. Default 8 MiB.
 	QueueBytes int
+	// OnInvalid says what becomes of a row that can't be published: [Quarantine]
+	// (default) stores it in the dead-letter stream before the position moves, [Halt] stops.
+	OnInvalid InvalidPolicy
 	// Logger for what an operator should know. Default: none.
 	Logger *slog.Logger
 	// Hooks observe; see there.
@@ -85,6 +88,8 @@ type Hooks struct {
 	Settled func(verdict string, cause error)
 	// Role is called when the role changes.
 	Role func(Role)
+	// Quarantined is called when a row was stored in the dead-letter stream, with the reason.
+	Quarantined func(id, reason string)
 }
 
 // Commit describes one stored checkpoint.
@@ -96,6 +101,15 @@ type Commit struct {
 	Seq        uint64        // of the checkpoint
 	Checkpoint checkpoint.Checkpoint
 }
+
+// InvalidPolicy is what to do with a row that can't be published.
+type InvalidPolicy string
+
+// The policies.
+const (
+	Quarantine InvalidPolicy = "quarantine"
+	Halt       InvalidPolicy = "halt"
+)
 
 // Role of a relay.
 type Role string
@@ -116,6 +130,7 @@ func (c Config) withDefaults() Config {
 	c.BatchMessages = or(c.BatchMessages, MaxBatchMessages)
 	c.BatchBytes = or(c.BatchBytes, DefaultBatchBytes)
 	c.QueueBytes = or(c.QueueBytes, 8<<20)
+	c.OnInvalid = or(c.OnInvalid, Quarantine)
 	if c.Instance == "" {
 		host, _ := os.Hostname()
 		c.Instance = fmt.Sprintf("%s:%d", host, os.Getpid())
@@ -159,6 +174,7 @@ func (c Config) validate() error {
 	fault(c.CommitTimeout < 10*time.Millisecond, "commit timeout %s is shorter than 10 ms", c.CommitTimeout)
 	fault(c.BatchMessages < 1 || c.BatchMessages > MaxBatchMessages, "batch messages: %d is not 1 to %d", c.BatchMessages, MaxBatchMessages)
 	fault(c.BatchBytes < 1, "batch bytes: %d is not positive", c.BatchBytes)
+	fault(c.OnInvalid != Quarantine && c.OnInvalid != Halt, "on_invalid: %q is neither quarantine nor halt", c.OnInvalid)
 	fault(c.QueueBytes < 1, "queue bytes: %d is not positive", c.QueueBytes)
 	return errors.Join(faults...)
 }

@@ -25,8 +25,11 @@
 // write may have happened or may still happen: on a cluster a refused batch has
 // been seen to be stored. So every other outcome is settled by reading the
 // checkpoint back from the leader and comparing nonces; [settle] is that rule,
-// alone and pure. Sending again is safe because both copies name the same
-// sequence and at most one of them can find it there.
+// alone and pure. A checkpoint without events is simply sent again: both copies
+// name the same sequence and at most one of them can find it there. A batch is
+// fenced first, by writing the checkpoint before it once more, and what lies
+// behind that checkpoint is looked through: a single server that runs out of room
+// in the middle of a batch keeps its first events, which must not be repeated.
 //
 // # When the stream is older than what we wrote
 //

@@ -3,6 +3,8 @@ package relay
 import (
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -26,12 +28,12 @@ const overhead = 160
 type encoder struct {
 	source, prefix string
 	partitions     int
-	maxPayload     func() int64 // the broker's, which may change on reconnect
+	maxPayload     func() int64 // what broker and stream take; it may change on reconnect
 }
 
 // encode returns the message as it will be published, without the batch
 // headers, and its size. total is the number of events in the transaction, 0 when
-// it is larger than a batch.
+// it is larger than a batch. The error is why the broker would refuse it.
 func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, int, error) {
 	m := &tx.Messages[i]
 	h := make(nats.Header, len(m.Headers)+10)
@@ -58,12 +60,28 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	msg := &nats.Msg{Subject: binjet.Subject(e.prefix, m.Topic, m.Key, e.partitions), Header: h, Data: m.Payload}
 	size := msg.Size() + overhead
 	if limit := e.maxPayload(); limit > 0 && int64(size-len(msg.Subject)) > limit {
-		return nil, 0, &checkpoint.HaltError{
-			Problem: fmt.Sprintf("event %s of transaction %s is %d bytes with its headers, more than the broker's max_payload of %d", m.ID, tx.GTID, size, limit),
-			Hint:    "Raise max_payload in the broker's configuration (it reloads without a restart) and start again; nothing of this transaction was published",
-		}
+		return nil, 0, fmt.Errorf("it is %d bytes with its headers, more than the %d that the broker takes (max_payload, or the stream's max_msg_size)", size, limit)
+	}
+	if ttl, ok := h[binjet.HeaderTTL]; ok && !validTTL(ttl) {
+		return nil, 0, fmt.Errorf("its header %s is %q, which the broker refuses: give whole seconds", binjet.HeaderTTL, ttl)
 	}
 	return msg, size, nil
+}
+
+// validTTL reports whether nats-server takes the header: "never", a duration of
+// at least a second, or a number of seconds (parseMessageTTL there).
+func validTTL(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	if strings.EqualFold(values[0], "never") {
+		return true
+	}
+	if d, err := time.ParseDuration(values[0]); err == nil {
+		return d >= time.Second
+	}
+	_, err := strconv.ParseUint(values[0], 10, 31)
+	return err == nil
 }
 
 func txIndex(n, total int) string {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -14,6 +15,8 @@ type feeder struct {
 	queue       *queue
 	maxMessages int
 	maxBytes    int
+	// quarantine puts a message of tx aside for good, or says why it can't.
+	quarantine func(ctx context.Context, tx *checkpoint.Transaction, bad checkpoint.Invalid) error
 }
 
 // feed puts tx into the queue, in parts when it does not fit into one batch.
@@ -22,14 +25,14 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 		f.queue.skip(tx)
 		return nil
 	}
-	msgs, sizes, err := f.encodeAll(tx)
+	msgs, sizes, err := f.encodeAll(ctx, tx)
 	if err != nil {
 		return err
 	}
 	for from := 0; ; {
 		to, bytes := f.cut(sizes, from)
 		part := partOf(tx, from, to)
-		if err := f.queue.put(ctx, item{tx: part, msgs: msgs[from:to], bytes: bytes}); err != nil {
+		if err := f.queue.put(ctx, item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes}); err != nil {
 			return err
 		}
 		if to == len(msgs) {
@@ -39,21 +42,39 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 	}
 }
 
-func (f *feeder) encodeAll(tx *checkpoint.Transaction) ([]*nats.Msg, []int, error) {
+// encodeAll returns a message and its size for each of tx; nil for one that can't
+// be published and was quarantined instead.
+func (f *feeder) encodeAll(ctx context.Context, tx *checkpoint.Transaction) ([]*nats.Msg, []int, error) {
 	total := len(tx.Messages)
 	if tx.More || tx.Offset > 0 || !f.fits(tx) {
 		total = 0
 	}
 	msgs := make([]*nats.Msg, len(tx.Messages))
 	sizes := make([]int, len(tx.Messages))
+	invalid := tx.Invalid
 	for i := range tx.Messages {
+		if len(invalid) > 0 && invalid[0].Index == i {
+			if err := f.quarantine(ctx, tx, invalid[0]); err != nil {
+				return nil, nil, err
+			}
+			invalid = invalid[1:]
+			continue
+		}
 		msg, size, err := f.encode(tx, i, total)
 		if err != nil {
-			return nil, nil, err
+			if err := f.quarantine(ctx, tx, checkpoint.Invalid{Index: i, Reason: err.Error()}); err != nil {
+				return nil, nil, err
+			}
+			continue
 		}
 		msgs[i], sizes[i] = msg, size
 	}
 	return msgs, sizes, nil
+}
+
+// publishable drops the places of messages that are quarantined.
+func publishable(msgs []*nats.Msg) []*nats.Msg {
+	return slices.DeleteFunc(msgs, func(m *nats.Msg) bool { return m == nil })
 }
 
 // fits guesses before encoding whether tx is published whole, for the header

@@ -18,7 +18,7 @@ type session struct {
 	pub    *publisher
 	held   store.Held // the last checkpoint of ours that the stream holds
 	queue  *queue
-	strays *strays // events behind the checkpoint we took over from; nil when there are none
+	strays *strays // events behind the checkpoint we took over from; nil once there are no more
 
 	open   *batch // being filled; staged as it grows
 	flight *write // sent, not settled
@@ -26,10 +26,12 @@ type session struct {
 }
 
 // lead publishes from held on until ctx ends (nil), another relay takes over
-// ([errDeposed]), the stream turns out to be older (*olderError), or the source halts.
-func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held, behind *strays) error {
-	s := &session{r: r, pub: pub, held: held, queue: newQueue(r.cfg.QueueBytes), strays: behind}
+// ([errDeposed]), the stream turns out to be older (*olderError) or to hold a part
+// of a batch (*tornError), or the source halts.
+func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error {
+	s := &session{r: r, pub: pub, held: held, queue: newQueue(r.cfg.QueueBytes), sentAt: time.Now()}
 	s.open = s.newBatch(held.Position)
+	s.strays = s.behind()
 	f := &feeder{encoder: r.encoder(), queue: s.queue, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes}
 
 	readCtx, stopReading := context.WithCancel(ctx)
@@ -56,8 +58,17 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held, behin
 
 func (s *session) newBatch(after checkpoint.Position) *batch { return &batch{pos: after.Clone()} }
 
+// behind are the events of ours behind the position of held, yet to be looked for.
+func (s *session) behind() *strays {
+	return &strays{store: s.r.store, source: s.r.cfg.Name, timeout: s.r.cfg.CommitTimeout, alive: s.stayAlive,
+		until: s.held.Seq, next: s.held.TrueAt(s.held.Seq) + 1}
+}
+
 // run is the event loop: fill, commit, and wait for the next thing to happen.
 func (s *session) run(ctx context.Context) error {
+	if err := s.findStrays(ctx); err != nil {
+		return err
+	}
 	heartbeat := time.NewTimer(s.r.cfg.Heartbeat)
 	defer heartbeat.Stop()
 	timeout := time.NewTimer(time.Hour)
@@ -81,7 +92,10 @@ func (s *session) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-s.queue.ready:
 		case reply := <-s.pub.replies:
-			if seq, mine, cause := s.pub.answer(reply); mine && s.flight != nil {
+			if s.flight == nil {
+				break
+			}
+			if seq, mine, cause := s.pub.answer(s.flight, reply); mine {
 				err = s.landed(ctx, seq, cause)
 			}
 		case <-timeout.C:
@@ -132,6 +146,20 @@ func (s *session) fits(it *item) bool {
 	return len(s.open.msgs)+n <= s.r.cfg.BatchMessages && s.open.bytes+it.bytes <= s.r.cfg.BatchBytes
 }
 
+// findStrays looks for the first of them.
+func (s *session) findStrays(ctx context.Context) error {
+	more, err := s.strays.advance(ctx)
+	if err != nil {
+		return fmt.Errorf("look for events behind the checkpoint: %w", err)
+	}
+	if !more {
+		s.strays = nil
+		return nil
+	}
+	s.r.log.Warn("the stream holds events of ours behind the checkpoint; comparing them with the source", slog.Uint64("from", s.strays.seq))
+	return nil
+}
+
 // dropStrays takes out of it what the stream holds already, behind the
 // checkpoint that was taken over from.
 func (s *session) dropStrays(ctx context.Context, it *item) error {
@@ -166,17 +194,37 @@ func (s *session) beat(ctx context.Context, timeout *time.Timer) error {
 	if s.strays == nil {
 		return s.send(ctx, timeout)
 	}
+	return s.stayAlive(ctx)
+}
+
+// stayAlive beats without moving the position, if it is time, and waits for the
+// outcome: for what may take long, with nothing in flight that can be stored.
+func (s *session) stayAlive(ctx context.Context) error {
+	if time.Since(s.sentAt) < s.r.cfg.Heartbeat {
+		return nil
+	}
+	return s.again(ctx)
+}
+
+// again writes the checkpoint that is held once more.
+func (s *session) again(ctx context.Context) error {
 	w, err := s.r.prepareSame(s.held, false)
 	if err != nil {
 		return err
 	}
-	return s.launch(ctx, w, timeout)
+	s.sentAt = time.Now()
+	held, err := s.r.writeAlone(ctx, s.pub, w)
+	if err != nil {
+		return err
+	}
+	s.held = held
+	return nil
 }
 
 func (s *session) launch(ctx context.Context, w *write, timeout *time.Timer) error {
 	s.flight, s.sentAt = w, time.Now()
 	timeout.Reset(s.r.cfg.CommitTimeout)
-	if cause := s.pub.commit(w.batch, w.record, w.attempt.prevSeq); cause != nil {
+	if cause := s.pub.commit(w); cause != nil {
 		return s.landed(ctx, 0, cause)
 	}
 	return nil
@@ -186,17 +234,61 @@ func (s *session) launch(ctx context.Context, w *write, timeout *time.Timer) err
 // settled first, and what was staged meanwhile is staged anew, since whatever
 // lost the answer may have lost that too.
 func (s *session) landed(ctx context.Context, seq uint64, cause error) error {
-	w := s.flight
 	if cause != nil {
 		var err error
-		if seq, err = s.pub.settleLoop(ctx, s.r.store, w, cause, s.r.settled); err != nil {
+		if seq, err = s.settle(ctx, cause); err != nil {
 			return err
 		}
 		s.open.restage()
 	}
+	w := s.flight
 	s.flight = nil
 	s.held = w.held(seq)
 	s.r.committed(s.held, w.batch, time.Since(s.sentAt))
+	return nil
+}
+
+// settle finds out what became of the commit in flight, and sends its batch again
+// for as long as the stream does not hold it: behind a fence, so that of all its
+// copies only the last can be stored.
+func (s *session) settle(ctx context.Context, cause error) (uint64, error) {
+	for try := 0; ; try++ {
+		seq, err := s.pub.settleLoop(ctx, s.r.store, s.flight, cause, s.r.settled)
+		if !errors.Is(err, errAbsent) {
+			return seq, err
+		}
+		if err := sleep(ctx, backoff(try)); err != nil {
+			return 0, err
+		}
+		if err := s.fence(ctx); err != nil {
+			return 0, err
+		}
+		w, err := s.r.prepare(s.flight.batch, s.held)
+		if err != nil {
+			return 0, err
+		}
+		s.flight, s.sentAt = w, time.Now()
+		w.batch.restage()
+		if seq, cause = s.pub.commitAndWait(ctx, w); cause == nil {
+			return seq, nil
+		}
+	}
+}
+
+// fence makes every copy of the batch in flight void, by a checkpoint that says
+// the same as the one before, and looks what was stored of it. A single server
+// that runs out of room in the middle of a batch keeps its first events.
+func (s *session) fence(ctx context.Context) error {
+	if err := s.again(ctx); err != nil {
+		return err
+	}
+	behind := s.behind()
+	switch more, err := behind.advance(ctx); {
+	case err != nil:
+		return fmt.Errorf("look for a part of the batch: %w", err)
+	case more:
+		return &tornError{seq: behind.seq, id: behind.id}
+	}
 	return nil
 }
 
@@ -212,10 +304,11 @@ func (s *session) sourceEnded(ctx context.Context, cause error) error {
 }
 
 // mayRelease: after being deposed, or on an older stream, the checkpoint is not
-// ours to write.
+// ours to write, and a batch that was stored in part is ours to complete.
 func (s *session) mayRelease(err error) bool {
 	var older *olderError
-	return !errors.Is(err, errDeposed) && !errors.As(err, &older)
+	var torn *tornError
+	return !errors.Is(err, errDeposed) && !errors.As(err, &older) && !errors.As(err, &torn)
 }
 
 // release settles what is in flight and marks the checkpoint as free to take.
@@ -224,7 +317,7 @@ func (s *session) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.r.cfg.CommitTimeout)
 	defer cancel()
 	if s.flight != nil {
-		seq, cause := s.pub.wait(ctx)
+		seq, cause := s.pub.wait(ctx, s.flight)
 		if err := s.landed(ctx, seq, cause); err != nil {
 			return fmt.Errorf("settle the last commit: %w", err)
 		}
@@ -234,10 +327,7 @@ func (s *session) release() error {
 		return err
 	}
 	s.flight, s.sentAt = w, time.Now()
-	if cause := s.pub.commit(w.batch, w.record, w.attempt.prevSeq); cause != nil {
-		return s.landed(ctx, 0, cause)
-	}
-	seq, cause := s.pub.wait(ctx)
+	seq, cause := s.pub.commitAndWait(ctx, w)
 	return s.landed(ctx, seq, cause)
 }
 

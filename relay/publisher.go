@@ -25,11 +25,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the broker refused: %s (code %d)", e.Description, e.Code)
 }
 
-// Codes of nats-server that no repetition will change.
-const (
-	codeAtomicDisabled = 10174
-	codeNoStream       = 10059
-)
+const codeAtomicDisabled = 10174
 
 // errNoAnswer says that a commit was not answered in time.
 var errNoAnswer = errors.New("no answer to the commit in time")
@@ -104,15 +100,17 @@ func (p *publisher) stage(b *batch) error {
 // restage forgets what was sent of b, so that it is sent again under a new ID.
 func (b *batch) restage() { b.id, b.staged = "", 0 }
 
-// commit sends the checkpoint as the last message of b, on the condition that
-// the one at expect is still the last. The answer comes by replies.
-func (p *publisher) commit(b *batch, record []byte, expect uint64) error {
+// commit sends the checkpoint as the last message of w's batch, on the condition
+// that the one before it is still the last. The answer comes by replies.
+func (p *publisher) commit(w *write) error {
+	b := w.batch
 	p.serial++ // first: if nothing is sent, no late answer may be taken for this one's
+	w.serial = p.serial
 	if err := p.stage(b); err != nil {
 		return err
 	}
-	msg := &nats.Msg{Subject: p.subject, Reply: p.reply(), Data: record, Header: nats.Header{
-		headerExpectedSeq: []string{strconv.FormatUint(expect, 10)},
+	msg := &nats.Msg{Subject: p.subject, Reply: p.reply(w), Data: w.record, Header: nats.Header{
+		headerExpectedSeq: []string{strconv.FormatUint(w.attempt.prevSeq, 10)},
 		headerRollup:      []string{"sub"},
 	}}
 	if len(b.msgs) > 0 {
@@ -126,12 +124,14 @@ func (p *publisher) commit(b *batch, record []byte, expect uint64) error {
 	return nil
 }
 
-func (p *publisher) reply() string { return p.inbox + "." + strconv.FormatUint(p.serial, 10) }
+func (p *publisher) reply(w *write) string {
+	return p.inbox + "." + strconv.FormatUint(w.serial, 10)
+}
 
 // answer reads a reply: the sequence that the checkpoint got, or why there is
-// none. mine is false for an answer to something else.
-func (p *publisher) answer(reply *nats.Msg) (seq uint64, mine bool, err error) {
-	if reply.Subject != p.reply() {
+// none. mine is false for an answer to something else than w's last commit.
+func (p *publisher) answer(w *write, reply *nats.Msg) (seq uint64, mine bool, err error) {
+	if reply.Subject != p.reply(w) {
 		return 0, false, nil
 	}
 	if reply.Header.Get("Status") == "503" {
@@ -156,14 +156,14 @@ func (p *publisher) answer(reply *nats.Msg) (seq uint64, mine bool, err error) {
 	return ack.Seq, true, nil
 }
 
-// wait waits for the answer to the last commit.
-func (p *publisher) wait(ctx context.Context) (uint64, error) {
+// wait waits for the answer to the last commit of w.
+func (p *publisher) wait(ctx context.Context, w *write) (uint64, error) {
 	timer := time.NewTimer(p.timeout)
 	defer timer.Stop()
 	for {
 		select {
 		case reply := <-p.replies:
-			if seq, mine, err := p.answer(reply); mine {
+			if seq, mine, err := p.answer(w, reply); mine {
 				return seq, err
 			}
 		case <-timer.C:
@@ -180,10 +180,12 @@ type write struct {
 	record     []byte
 	checkpoint checkpoint.Checkpoint
 	attempt    attempt
+	serial     uint64 // of the last commit of it, 0 before
 }
 
-// settleLoop finds out what became of w, whose first try ended with cause, and
-// sends it again for as long as the stream does not hold it. It returns the
+// settleLoop finds out what became of w, whose first try ended with cause. A
+// checkpoint alone is sent again for as long as the stream does not hold it; for
+// one with events it returns [errAbsent] instead. Otherwise it returns the
 // sequence, or [errDeposed], or an *olderError, or ctx's error.
 func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, cause error, seen func(verdict, error)) (uint64, error) {
 	started := time.Now()
@@ -209,6 +211,10 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 			return 0, fmt.Errorf("%w: epoch %d of %s holds the checkpoint at sequence %d", errDeposed, held.Epoch, held.Instance, held.Seq)
 		case older:
 			return 0, &olderError{mine: w.attempt.prevSeq, held: held.Seq}
+		case resend:
+			if len(w.batch.msgs) > 0 {
+				return 0, errAbsent
+			}
 		}
 		if err := sleep(ctx, backoff(try)); err != nil {
 			return 0, err
@@ -218,12 +224,8 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 			_ = p.nc.ForceReconnect()
 		}
 		if v == resend {
-			w.batch.restage()
-			if cause = p.commit(w.batch, w.record, w.attempt.prevSeq); cause != nil {
-				continue
-			}
 			var seq uint64
-			if seq, cause = p.wait(ctx); cause == nil {
+			if seq, cause = p.commitAndWait(ctx, w); cause == nil {
 				return seq, nil
 			}
 		}
@@ -245,7 +247,20 @@ func notFoundIsNoCause(err error) error {
 	return err
 }
 
-var errDeposed = errors.New("another relay took over")
+// commitAndWait is one try.
+func (p *publisher) commitAndWait(ctx context.Context, w *write) (uint64, error) {
+	if err := p.commit(w); err != nil {
+		return 0, err
+	}
+	return p.wait(ctx, w)
+}
+
+var (
+	errDeposed = errors.New("another relay took over")
+	// errAbsent: the stream does not hold the checkpoint of a batch. Some of its
+	// events may be there all the same, and the whole of it may still arrive.
+	errAbsent = errors.New("the checkpoint of the batch is not in the stream")
+)
 
 // olderError says that the stream holds an older checkpoint than it had
 // acknowledged, or none (held 0).

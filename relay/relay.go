@@ -128,15 +128,19 @@ func (r *Relay) term(ctx context.Context, pub *publisher) (led bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	mine, behind, err := r.takeOver(ctx, pub, held)
+	mine, err := r.takeOver(ctx, pub, held)
 	if err == nil {
 		led = true
 		r.setRole(Leader)
-		err = r.lead(ctx, pub, mine, behind)
+		err = r.lead(ctx, pub, mine)
 		r.setRole(Standby)
 	}
 	var older *olderError
+	var torn *tornError
 	switch {
+	case errors.As(err, &torn):
+		r.log.Warn("the broker stored a batch in part; taking over from the checkpoint before it", slog.Any("cause", err))
+		return led, nil
 	case errors.Is(err, errDeposed):
 		r.log.Warn("another relay leads; standing by", slog.Any("cause", err))
 		return led, nil

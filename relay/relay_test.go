@@ -155,8 +155,7 @@ func TestForcedDoubleLeaders(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		_ = pub.commit(w.batch, w.record, w.attempt.prevSeq)
-		_, _ = pub.wait(t.Context())
+		_, _ = pub.commitAndWait(t.Context(), w)
 	}
 	for i := range 300 {
 		src.commit(i%3+1, []byte("p"))

@@ -33,16 +33,16 @@ func TestALateAnswerIsNotTakenForTheNextCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pub.commit(w.batch, w.record, held.Seq); err != nil {
+	if err := pub.commit(w); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the answer to the first", func() bool { return len(pub.replies) == 1 })
 	nc.Close()
-	next := &batch{msgs: []*nats.Msg{nats.NewMsg("outbox.a")}}
-	if err := pub.commit(next, w.record, held.Seq); err == nil {
+	next := &write{batch: &batch{msgs: []*nats.Msg{nats.NewMsg("outbox.a")}}}
+	if err := pub.commit(next); err == nil {
 		t.Fatal("a commit over a closed connection was sent")
 	}
-	if seq, err := pub.wait(t.Context()); err == nil {
+	if seq, err := pub.wait(t.Context(), next); err == nil {
 		t.Fatalf("the commit that was never sent got the sequence %d of the one before", seq)
 	}
 }

@@ -24,7 +24,8 @@ const (
 	// committed: the stream holds what was written.
 	committed verdict = "committed"
 	// resend: the stream still holds the checkpoint before, so nothing of the
-	// attempt is stored yet. The same again is safe: one of both can win.
+	// attempt counts yet. The same again is safe when it is a checkpoint alone: one
+	// of both can win. A batch needs a fence, since a part of it may be stored.
 	resend verdict = "resend"
 	// deposed: another relay has written behind us. Stop writing at once.
 	deposed verdict = "deposed"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -17,29 +18,26 @@ import (
 // checkpoint, may have kept them. Our own take-over stands behind them, so no
 // more can appear, and they are the next events that the binlog yields.
 type strays struct {
-	store  *store.Store
-	source string
-	until  uint64 // sequence of our take-over
-	next   uint64
-	id     string // of the first that is not yet met
-	seq    uint64
-}
-
-// findStrays looks between from and until, both exclusive; nil when there are none.
-func findStrays(ctx context.Context, st *store.Store, source string, from, until uint64) (*strays, error) {
-	s := &strays{store: st, source: source, until: until, next: from + 1}
-	more, err := s.advance(ctx)
-	if err != nil || !more {
-		return nil, err
-	}
-	return s, nil
+	store   *store.Store
+	source  string
+	timeout time.Duration               // of one question
+	alive   func(context.Context) error // called meanwhile: the way may be long
+	until   uint64                      // sequence of our take-over
+	next    uint64                      // the first that was not looked at
+	id      string                      // of the first that is not yet met
+	seq     uint64
 }
 
 // advance finds the next stray. The scan has ended only when our own take-over,
 // or something behind it, comes back: "not found" before is a stale answer.
 func (s *strays) advance(ctx context.Context) (more bool, err error) {
 	for try := 0; s.next < s.until; {
-		msg, err := s.store.Next(ctx, s.next)
+		if err := s.alive(ctx); err != nil {
+			return false, err
+		}
+		askCtx, cancel := context.WithTimeout(ctx, s.timeout)
+		msg, err := s.store.Next(askCtx, s.next)
+		cancel()
 		if err != nil {
 			if ctx.Err() != nil || !transient(err) {
 				return false, err
@@ -50,7 +48,7 @@ func (s *strays) advance(ctx context.Context) (more bool, err error) {
 			try++
 			continue
 		}
-		s.next = msg.Seq + 1
+		s.next, try = msg.Seq+1, 0
 		if msg.Seq < s.until && msg.Header.Get(binjet.HeaderSource) == s.source {
 			s.id, s.seq = msg.Header.Get(binjet.HeaderID), msg.Seq
 			return true, nil
@@ -75,4 +73,14 @@ func (s *strays) match(ctx context.Context, msg *nats.Msg) (more bool, err error
 		}
 	}
 	return s.advance(ctx)
+}
+
+// tornError says that the stream holds a part of a batch.
+type tornError struct {
+	seq uint64
+	id  string
+}
+
+func (e *tornError) Error() string {
+	return fmt.Sprintf("event %s is at sequence %d without the checkpoint of its batch", e.id, e.seq)
 }

@@ -13,62 +13,53 @@ import (
 
 // takeOver makes this relay the leader: one compare-and-set on what was held
 // (nil: nothing), with a higher epoch and the same position. From then on every
-// write of the relay before is refused. Only behind that fence does it look for
+// write of the relay before is refused. Only behind that fence may it look for
 // events of ours that the checkpoint does not cover. [errDeposed] means that
 // another one was quicker, or is alive.
-func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) (store.Held, *strays, error) {
+func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) (store.Held, error) {
 	from, err := r.startFrom(ctx, held)
 	if err != nil {
-		return store.Held{}, nil, err
+		return store.Held{}, err
 	}
 	if err := r.cfg.Source.Verify(ctx, from.Position.Clone()); err != nil {
-		return store.Held{}, nil, fmt.Errorf("verify the position of source %s: %w", r.cfg.Name, err)
+		return store.Held{}, fmt.Errorf("verify the position of source %s: %w", r.cfg.Name, err)
 	}
 	r.mu.Lock()
 	epoch := max(r.epoch, from.Epoch) + 1
 	r.mu.Unlock()
 	w, err := r.prepareTakeOver(from, epoch)
 	if err != nil {
-		return store.Held{}, nil, err
+		return store.Held{}, err
 	}
 	if held == nil { // whatever copy we start from, the subject is empty
 		w.attempt.prevSeq, w.attempt.prevNonce = 0, ""
 	}
-	started := time.Now()
-	seq, err := r.writeAlone(ctx, pub, w)
+	led, err := r.writeAlone(ctx, pub, w)
 	if err != nil {
-		return store.Held{}, nil, err
+		return store.Held{}, err
 	}
-	led := w.held(seq)
-	r.committed(led, w.batch, time.Since(started))
-	behind, err := findStrays(ctx, r.store, r.cfg.Name, led.TrueAt(seq), seq)
-	if err != nil {
-		return store.Held{}, nil, fmt.Errorf("look for events behind the checkpoint: %w", err)
-	}
-	attrs := []any{slog.Uint64("epoch", epoch), slog.Uint64("seq", seq), slog.Uint64("events_so_far", led.Count),
-		slog.String("position", led.Resume.String())}
-	if behind != nil {
-		attrs = append(attrs, slog.Uint64("events_behind_checkpoint_from", behind.seq))
-	}
-	r.log.Info("leading", attrs...)
-	return led, behind, nil
+	r.log.Info("leading", slog.Uint64("epoch", epoch), slog.Uint64("seq", led.Seq), slog.Uint64("events_so_far", led.Count),
+		slog.String("position", led.Resume.String()))
+	return led, nil
 }
 
 // writeAlone commits w, which holds no events, and settles it.
-func (r *Relay) writeAlone(ctx context.Context, pub *publisher, w *write) (uint64, error) {
-	cause := pub.commit(w.batch, w.record, w.attempt.prevSeq)
-	if cause == nil {
-		var seq uint64
-		if seq, cause = pub.wait(ctx); cause == nil {
-			return seq, nil
-		}
+func (r *Relay) writeAlone(ctx context.Context, pub *publisher, w *write) (store.Held, error) {
+	started := time.Now()
+	seq, err := pub.commitAndWait(ctx, w)
+	if err != nil {
+		seq, err = pub.settleLoop(ctx, r.store, w, err, r.settled)
 	}
-	seq, err := pub.settleLoop(ctx, r.store, w, cause, r.settled)
 	var older *olderError
 	if errors.As(err, &older) {
 		err = fmt.Errorf("%w: %w", errDeposed, err) // it moved under us: look again
 	}
-	return seq, err
+	if err != nil {
+		return store.Held{}, err
+	}
+	held := w.held(seq)
+	r.committed(held, w.batch, time.Since(started))
+	return held, nil
 }
 
 // startFrom returns the checkpoint to take over from. Where the stream holds
@@ -82,7 +73,9 @@ func (r *Relay) startFrom(ctx context.Context, held *store.Held) (store.Held, er
 	if err != nil {
 		return store.Held{}, err
 	}
-	state, err := r.store.State(ctx)
+	askCtx, cancel := context.WithTimeout(ctx, r.cfg.CommitTimeout)
+	defer cancel()
+	state, err := r.store.State(askCtx)
 	if err != nil {
 		return store.Held{}, err
 	}
