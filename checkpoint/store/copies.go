@@ -79,8 +79,11 @@ func (c *Copies) Put(ctx context.Context, copied Copy) error {
 // List returns the copies that are kept, oldest first; none is no error.
 func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 	entries, err := c.kv.History(ctx, c.source)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	if errors.Is(err, jetstream.ErrKeyNotFound) && ctx.Err() == nil {
 		return nil, nil
+	}
+	if err == nil {
+		err = ctx.Err() // it ends History without an error, maybe half way
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint copies from bucket %s: %w", binjet.CheckpointBucket, err)
