@@ -28,6 +28,8 @@ const (
 	HeaderDeadAt         = "Outbox-Dead-At"
 	HeaderOriginSubject  = "Outbox-Origin-Subject"
 	HeaderOriginSequence = "Outbox-Origin-Sequence"
+	HeaderDeadHeaders    = "Outbox-Dead-Headers" // a row's headers column that could not be read, base64
+	HeaderDeadPart       = "Outbox-Dead-Part"    // "2/3": a payload larger than a message, in parts
 )
 
 // CreatedAtLayout is how [HeaderCreatedAt] is written: RFC 3339, microseconds, UTC.

@@ -54,6 +54,8 @@ type Transaction struct {
 	GTID      GTID
 	Committed time.Time
 	Messages  []binjet.Message
+	// Invalid lists those of Messages that can't be published, by index, ascending.
+	Invalid []Invalid
 	// Offset is how many messages of this transaction came in earlier parts.
 	Offset int
 	// More says that further parts of this transaction follow.
@@ -68,6 +70,14 @@ type Transaction struct {
 	End      bool
 	// ServerUUID is the server it was read from.
 	ServerUUID string
+}
+
+// Invalid is an outbox row that can't be published. Its message is what could be
+// read of it.
+type Invalid struct {
+	Index   int    // in Transaction.Messages
+	Reason  string // names the table, the row and what is wrong with it
+	Headers []byte // the headers column, where it could not be read
 }
 
 // Clone returns a copy that shares nothing that [Position.Apply] changes.

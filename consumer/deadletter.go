@@ -12,15 +12,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/internal/deadletter"
 )
 
-const (
-	buryTimeout    = 10 * time.Second
-	maxReasonBytes = 1024
-)
+const buryTimeout = 10 * time.Second
 
 // deadStream is the name of the stream of dead letters.
-func (c *Consumer) deadStream() string { return c.cfg.Stream + "_DLQ" }
+func (c *Consumer) deadStream() string { return deadletter.Stream(c.cfg.Stream) }
 
 // ensureDeadLetters creates the dead-letter stream when it is missing and ours
 // to create. An existing one is left as it is.
@@ -33,17 +31,7 @@ func (c *Consumer) ensureDeadLetters(ctx context.Context, replicas int) error {
 		return fmt.Errorf("stream %s for dead letters does not exist: create it with the subject dlq.%s.> or unset UnmanagedDeadLetters",
 			c.deadStream(), c.cfg.Stream)
 	}
-	_, err = c.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name:        c.deadStream(),
-		Description: "binjet: messages of stream " + c.cfg.Stream + " that could not be handled",
-		Subjects:    []string{"dlq." + c.cfg.Stream + ".>"},
-		Storage:     jetstream.FileStorage,
-		Replicas:    max(replicas, 1),
-		AllowDirect: true,
-	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was faster
-		return nil
-	}
+	_, err = deadletter.Ensure(ctx, c.js, c.cfg.Stream, replicas)
 	return err
 }
 
@@ -73,27 +61,18 @@ func (e *engine) deadLetter(d *delivery, reason error) *nats.Msg {
 	if binjet.CheckTopic(topic) != nil {
 		topic = topicOf(d.msg.Subject, e.cfg.SubjectPrefix, e.partitioned.Load())
 	}
-	dead := nats.NewMsg(strings.Join([]string{"dlq", e.cfg.Stream, e.cfg.Name, topic}, "."))
+	dead := nats.NewMsg(deadletter.Subject(e.cfg.Stream, e.cfg.Name, topic))
 	dead.Data = d.raw.Data
 	for name, values := range d.raw.Header {
 		if !strings.HasPrefix(strings.ToLower(name), "nats-") {
 			dead.Header[name] = values
 		}
 	}
-	dead.Header.Set(binjet.HeaderDeadReason, headerText(reason))
+	dead.Header.Set(binjet.HeaderDeadReason, deadletter.Reason(reason.Error()))
 	dead.Header.Set(binjet.HeaderDeadAttempts, strconv.Itoa(d.msg.Attempt))
 	dead.Header.Set(binjet.HeaderDeadAt, time.Now().UTC().Format(binjet.CreatedAtLayout))
 	dead.Header.Set(binjet.HeaderOriginSubject, d.msg.Subject)
 	dead.Header.Set(binjet.HeaderOriginSequence, strconv.FormatUint(d.msg.Sequence, 10))
 	dead.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%d.%d", e.cfg.Name, d.msg.Sequence, d.msg.Published.UnixNano()))
 	return dead
-}
-
-// headerText is an error as one line that a header can hold.
-func headerText(err error) string {
-	s := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\x00", " ")), " ")
-	if len(s) > maxReasonBytes {
-		s = strings.ToValidUTF8(s[:maxReasonBytes], "") + "…"
-	}
-	return s
 }

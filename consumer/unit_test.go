@@ -197,13 +197,6 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestHeaderTextIsOneLine(t *testing.T) {
-	got := headerText(errors.New("a\r\nb\x00c " + strings.Repeat("é", 2000)))
-	if strings.ContainsAny(got, "\r\n\x00") || !strings.HasPrefix(got, "a b c é") || len(got) > maxReasonBytes+8 {
-		t.Fatalf("got %q", got)
-	}
-}
-
 func TestConfigReportsAllFaults(t *testing.T) {
 	err := Config{
 		Name: "a b", Stream: "x.y", SubjectPrefix: "$JS", Concurrency: -1, AckWait: time.Millisecond, MaxDeliver: -2,

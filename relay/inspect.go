@@ -8,12 +8,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/internal/deadletter"
 )
 
 // Inspection is what [Relay.Inspect] found.
 type Inspection struct {
 	// StreamExists and BucketExists say what is there.
-	StreamExists, BucketExists bool
+	StreamExists, BucketExists, DeadLettersExist bool
 	// Faults make the stream unusable, or keep it from being created: see [StreamError].
 	Faults []string
 	// Drift is where the stream differs from the configuration and may.
@@ -53,6 +54,14 @@ func (r *Relay) Inspect(ctx context.Context) (in Inspection, err error) {
 	}
 	if !in.BucketExists && r.cfg.Manage {
 		in.Changes = append(in.Changes, "create bucket "+binjet.CheckpointBucket)
+	}
+	_, err = r.js.Stream(ctx, deadletter.Stream(r.cfg.Stream))
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return in, fmt.Errorf("look up stream %s: %w", deadletter.Stream(r.cfg.Stream), err)
+	}
+	in.DeadLettersExist = err == nil
+	if !in.DeadLettersExist && r.cfg.Manage && r.cfg.OnInvalid == Quarantine {
+		in.Changes = append(in.Changes, "create stream "+deadletter.Stream(r.cfg.Stream))
 	}
 	return in, nil
 }

@@ -32,7 +32,8 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error
 	s := &session{r: r, pub: pub, held: held, queue: newQueue(r.cfg.QueueBytes), sentAt: time.Now()}
 	s.open = s.newBatch(held.Position)
 	s.strays = s.behind()
-	f := &feeder{encoder: r.encoder(), queue: s.queue, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes}
+	f := &feeder{encoder: r.encoder(), queue: s.queue, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes,
+		quarantine: r.quarantine}
 
 	readCtx, stopReading := context.WithCancel(ctx)
 	ended := make(chan struct{})

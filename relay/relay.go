@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +24,8 @@ type Relay struct {
 	log   *slog.Logger
 
 	copies chan store.Copy // newest checkpoint for the bucket
+
+	maxMsgSize atomic.Int64 // the stream's; 0 for none
 
 	mu     sync.Mutex
 	status Status
@@ -204,5 +207,14 @@ func (r *Relay) settled(v verdict, cause error) {
 }
 
 func (r *Relay) encoder() encoder {
-	return encoder{source: r.cfg.Name, prefix: r.cfg.SubjectPrefix, partitions: r.cfg.Partitions, maxPayload: r.cfg.Conn.MaxPayload}
+	return encoder{source: r.cfg.Name, prefix: r.cfg.SubjectPrefix, partitions: r.cfg.Partitions, maxPayload: r.maxPayload}
+}
+
+// maxPayload is the largest message that broker and stream take.
+func (r *Relay) maxPayload() int64 {
+	limit := r.cfg.Conn.MaxPayload()
+	if s := r.maxMsgSize.Load(); s > 0 && (limit <= 0 || s < limit) {
+		return s
+	}
+	return limit
 }

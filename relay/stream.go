@@ -14,6 +14,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/deadletter"
 )
 
 // MinServer is the oldest nats-server whose atomic batches can be trusted: the
@@ -69,12 +70,10 @@ func (r *Relay) ensure(ctx context.Context) error {
 		return err
 	}
 	stream, err := r.js.Stream(ctx, r.cfg.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && r.cfg.Manage {
+		stream, err = r.createStream(ctx)
+	}
 	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound) && r.cfg.Manage:
-		if _, err = r.js.CreateStream(ctx, r.streamConfig()); err != nil {
-			return fmt.Errorf("create stream %s: %w", r.cfg.Stream, err)
-		}
-		r.log.Info("created the stream", slog.String("stream", r.cfg.Stream))
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("stream %s does not exist: create it by `binjet init`, or set stream.manage", r.cfg.Stream)
 	case err != nil:
@@ -91,7 +90,27 @@ func (r *Relay) ensure(ctx context.Context) error {
 	if created {
 		r.log.Info("created the bucket of checkpoint copies", slog.String("bucket", binjet.CheckpointBucket))
 	}
+	if err != nil || r.cfg.OnInvalid != Quarantine {
+		return err
+	}
+	if created, err = deadletter.Ensure(ctx, r.js, r.cfg.Stream, r.cfg.Replicas); created {
+		r.log.Info("created the stream of dead letters", slog.String("stream", deadletter.Stream(r.cfg.Stream)))
+	}
 	return err
+}
+
+// createStream makes the stream; where another process was faster, it may have
+// made it for another source.
+func (r *Relay) createStream(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := r.js.CreateStream(ctx, r.streamConfig())
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return r.js.Stream(ctx, r.cfg.Stream)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create stream %s: %w", r.cfg.Stream, err)
+	}
+	r.log.Info("created the stream", slog.String("stream", r.cfg.Stream))
+	return stream, nil
 }
 
 // adopt uses a stream that is there.
@@ -100,6 +119,7 @@ func (r *Relay) adopt(ctx context.Context, have jetstream.StreamConfig) error {
 	if len(faults) > 0 {
 		return &StreamError{Stream: have.Name, Faults: faults}
 	}
+	r.maxMsgSize.Store(int64(have.MaxMsgSize))
 	if addSubject {
 		have.Subjects = append(have.Subjects, r.store.Subject())
 		if _, err := r.js.UpdateStream(ctx, have); err != nil {
@@ -124,6 +144,7 @@ func (r *Relay) judge(have jetstream.StreamConfig) (faults []string, addSubject 
 	fault(have.Retention != jetstream.LimitsPolicy, "its retention is %s, which drops messages that a consumer has not asked for or has taken: it must be limits", have.Retention)
 	fault(!have.AllowAtomicPublish, "it does not allow atomic batches (allow_atomic)")
 	fault(!have.AllowRollup, "it does not allow rollup headers (allow_rollup_hdrs)")
+	fault(!have.AllowMsgTTL, "it does not allow messages with an expiry (allow_msg_ttl), which a producer may ask for")
 	fault(have.DenyPurge, "it denies purges, which the checkpoint's rollup is (deny_purge)")
 	fault(have.Sealed, "it is sealed")
 	fault(have.Mirror != nil || len(have.Sources) > 0, "it is filled from other streams")
@@ -151,9 +172,6 @@ func partitionsOf(n int) string { return strconv.Itoa(n) }
 func (r *Relay) drift(have jetstream.StreamConfig) (list []string) {
 	if have.Replicas != r.cfg.Replicas {
 		list = append(list, fmt.Sprintf("replicas: %d, configured %d", have.Replicas, r.cfg.Replicas))
-	}
-	if !have.AllowMsgTTL {
-		list = append(list, "allow_msg_ttl is off: events with an expiry are refused by the broker")
 	}
 	return list
 }
