@@ -50,7 +50,7 @@ func cmdInit(t *testing.T, w *cmdWorld) {
 	for i, word := range []string{"created", "exists"} {
 		r := w.run(t, nil, "init")
 		lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
-		if r.code != 0 || len(lines) != 3 || strings.Count(r.stdout, word) != 3 || r.stderr != "" {
+		if r.code != 0 || len(lines) != 4 || strings.Count(r.stdout, word) != 4 || r.stderr != "" {
 			t.Errorf("init %d: %s", i+1, r)
 		}
 	}
@@ -267,7 +267,7 @@ func cmdFaults(flavor dbserver.Flavor) []cmdFault {
 		}, words: []string{"stream ALL already takes subjects of outbox.>", "stream.subject_prefix"}},
 		{name: "interest retention", spoil: cmdStream(func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }), words: []string{"retention", "must be limits"}},
 		{name: "no atomic batches", spoil: cmdStream(func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }), words: []string{"allow_atomic"}},
-		{name: "not managed", fresh: true, fails: 3, env: map[string]string{"BINJET_STREAM_MANAGE": "false"}, words: []string{"OUTBOX does not exist", "binjet init"}},
+		{name: "not managed", fresh: true, fails: 4, env: map[string]string{"BINJET_STREAM_MANAGE": "false"}, words: []string{"OUTBOX does not exist", "binjet init"}},
 		{name: "unknown key", code: 2, env: map[string]string{"BINJET_CONFIG": "FILE"}, words: []string{"bad.yaml:2: unknown key source.tabels: did you mean source.tables?"}},
 	}
 	if flavor == dbserver.MySQL {

@@ -19,6 +19,7 @@ import (
 	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/internal/deadletter"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -175,6 +176,10 @@ func streamFindings(cfg config.Config, in relay.Inspection) (list []binlog.Findi
 	if !in.BucketExists && !cfg.Stream.Manage {
 		list = append(list, binlog.Finding{Name: "bucket", Detail: "the bucket of checkpoint copies does not exist",
 			Fix: "create it by binjet init, or set stream.manage to true"})
+	}
+	if !in.DeadLettersExist && !cfg.Stream.Manage && cfg.Source.OnInvalid == string(relay.Quarantine) {
+		list = append(list, binlog.Finding{Name: "dead letters", Detail: "stream " + deadletter.Stream(name) + " does not exist",
+			Fix: "create it by binjet init, set stream.manage to true, or set source.on_invalid to halt"})
 	}
 	for _, change := range in.Changes {
 		if len(in.Faults) > 0 {

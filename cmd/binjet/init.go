@@ -17,6 +17,7 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/internal/deadletter"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -215,6 +216,11 @@ func initStream(ctx context.Context, w io.Writer, rc relay.Config) error {
 	}
 	if err := done(w, "stream", rc.Stream, madeOr(before.StreamExists)); err != nil {
 		return err
+	}
+	if rc.OnInvalid == relay.Quarantine {
+		if err := done(w, "stream", deadletter.Stream(rc.Stream), madeOr(before.DeadLettersExist)); err != nil {
+			return err
+		}
 	}
 	return done(w, "bucket", binjet.CheckpointBucket, madeOr(before.BucketExists))
 }

@@ -13,6 +13,7 @@ import (
 // read at the scrape, by [gauges].
 type metrics struct {
 	events, batches, bytes, commits prometheus.Counter
+	quarantined                     prometheus.Counter
 	settlements                     *prometheus.CounterVec
 	batchEvents                     prometheus.Histogram
 	commitSeconds, latencySeconds   prometheus.Histogram
@@ -35,10 +36,11 @@ func newMetrics(w *Watch) *metrics {
 		return h
 	}
 	m := &metrics{
-		events:  counter("events_published_total", "Events that the stream holds."),
-		bytes:   counter("published_bytes_total", "Bytes of these events, headers included."),
-		batches: counter("batches_total", "Atomic batches with events that the stream holds."),
-		commits: counter("checkpoints_total", "Checkpoints that the stream holds: batches, heartbeats and take-overs."),
+		events:      counter("events_published_total", "Events that the stream holds."),
+		bytes:       counter("published_bytes_total", "Bytes of these events, headers included."),
+		batches:     counter("batches_total", "Atomic batches with events that the stream holds."),
+		quarantined: counter("quarantined_total", "Rows that can't be published and lie in the dead-letter stream."),
+		commits:     counter("checkpoints_total", "Checkpoints that the stream holds: batches, heartbeats and take-overs."),
 		settlements: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "binjet_settlements_total",
 			Help: "Commits without an OK, by what the stream was found to hold."}, []string{"verdict"}),
 		batchEvents:   histogram("batch_events", "Events of a batch.", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 998}),

@@ -64,7 +64,7 @@ func (w *Watch) Status() (relay.Status, bool) {
 
 // RelayHooks are for [relay.Config].
 func (w *Watch) RelayHooks() relay.Hooks {
-	return relay.Hooks{Committed: w.committed, Role: w.role, Settled: func(verdict string, _ error) {
+	return relay.Hooks{Committed: w.committed, Role: w.role, Quarantined: func(string, string) { w.metrics.quarantined.Inc() }, Settled: func(verdict string, _ error) {
 		w.metrics.settlements.WithLabelValues(verdict).Inc()
 	}}
 }
