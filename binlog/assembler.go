@@ -91,7 +91,7 @@ func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
 	switch e := ev.Event.(type) {
 	case *replication.GTIDEvent:
 		if ev.Header.EventType == replication.ANONYMOUS_GTID_EVENT {
-			return nil, halt(nil, "SET GLOBAL gtid_mode=ON (in steps: OFF_PERMISSIVE, ON_PERMISSIVE, ON), then start from a position behind this transaction",
+			return nil, halt(nil, "SET GLOBAL gtid_mode=ON (in steps: OFF_PERMISSIVE, ON_PERMISSIVE, ON), then "+goOnBehind,
 				"a transaction without GTID is in the binlog: it was committed while gtid_mode was not ON")
 		}
 		return nil, a.open(mysqlGTID(e), mysqlCommitted(e, ev.Header), false)
@@ -149,7 +149,7 @@ func (a *assembler) other(ev *replication.BinlogEvent) (*group, error) {
 	case replication.XA_PREPARE_LOG_EVENT:
 		return a.prepared(onePhase(ev))
 	case replication.INCIDENT_EVENT:
-		return nil, halt(nil, "Compare the outbox tables with the stream, publish by hand what is missing, and move the position past the incident",
+		return nil, halt(nil, "Compare the outbox tables with the stream, publish by hand what is missing, and "+goOnBehind,
 			"the server reports an incident: its binlog has a gap")
 	case replication.TABLE_MAP_EVENT, replication.ROTATE_EVENT, replication.STOP_EVENT, replication.INTVAR_EVENT,
 		replication.RAND_EVENT, replication.USER_VAR_EVENT, replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2,

@@ -96,7 +96,7 @@ func (a *assembler) prepared(onePhase bool) (*group, error) {
 		return nil, a.fault.err
 	}
 	if a.next-dropped(a.dropped) > 0 {
-		return nil, halt(ErrXA, "End the XA transaction, publish its outbox rows by hand if it committed, and move the position past it; "+
+		return nil, halt(ErrXA, "End the XA transaction, publish its outbox rows by hand if it committed, and "+goOnBehind+"; "+
 			"write events in ordinary transactions", "transaction %s prepares XA %s with outbox rows", a.gtid, a.xid)
 	}
 	a.harmless[a.xid] = true
@@ -108,7 +108,7 @@ func (a *assembler) xaCommitted(xid string) (*group, error) {
 		return a.commit()
 	}
 	if !a.harmless[xid] {
-		return nil, halt(ErrXA, "If it wrote no outbox rows, move the position past it; else publish them by hand first",
+		return nil, halt(ErrXA, "Publish its outbox rows by hand if it wrote any, and "+goOnBehind,
 			"transaction %s commits XA %s, which was prepared before this process began to read, so its rows are unknown", a.gtid, xid)
 	}
 	delete(a.harmless, xid)

@@ -97,15 +97,15 @@ func (w *window) seen(t table, id string, deleted bool) {
 	}
 	published := t.String() == w.progress.Table && id <= w.progress.After && w.binary[t.String()]
 	if !w.ids[t][id] && !published && w.err == nil {
-		w.err = halt(nil, "Publish that row by hand if its event matters, then begin a new snapshot under a new source name, "+
-			"or set a position; do not prune an outbox table before its snapshot is published",
+		w.err = halt(nil, "Publish that row by hand if its event matters, then "+startAnew+", which takes a new snapshot and repeats the rows of this one; "+
+			"do not prune an outbox table before its snapshot is published",
 			"row %q of table %s was deleted after the snapshot began and before it was published", id, t)
 	}
 }
 
 func (w *window) check(open int) error {
 	if w.err == nil && w.count+open > maxBetween {
-		w.err = halt(nil, "Begin a new snapshot under a new source name, or set a position",
+		w.err = halt(nil, "To take a new snapshot, "+startAnew+"; rows of this one that are published come again",
 			"a snapshot was cut, and more than %d rows were inserted since: they can't be told from those of the snapshot", maxBetween)
 	}
 	return w.err

@@ -28,6 +28,7 @@ const NoColumn = "-"
 // Defaults of [Config].
 const (
 	DefaultHeartbeat           = 2 * time.Second
+	DefaultFailoverWait        = 30 * time.Second
 	DefaultMaxTransactionBytes = 16 << 20
 )
 
@@ -67,6 +68,11 @@ type Config struct {
 	// read twice and yielded in parts. Default: 16 MiB. Row events, which the server
 	// bounds, and single rows come on top.
 	MaxTransactionBytes int
+
+	// FailoverWait is how long to wait for a server that does not have the position
+	// yet, as a replica that lags has not, once it ceases to come nearer to it. Then
+	// it counts as one of another history. Negative: not at all. Default: 30 s.
+	FailoverWait time.Duration
 
 	// Logger gets connects, disconnects and warnings. Default: nothing is logged.
 	Logger *slog.Logger
@@ -115,6 +121,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = 3 * c.Heartbeat
+	}
+	if c.FailoverWait == 0 {
+		c.FailoverWait = DefaultFailoverWait
 	}
 	if c.MaxTransactionBytes == 0 {
 		c.MaxTransactionBytes = DefaultMaxTransactionBytes

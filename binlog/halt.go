@@ -48,6 +48,10 @@ var ErrPurged = constError("the binlogs that hold the next transactions are purg
 // server, through errors.Is.
 var ErrForeign = constError("the checkpoint does not belong to this server's history")
 
+// ErrRewritten is what a published transaction is that the server has under its
+// number with other content, through errors.Is.
+var ErrRewritten = constError("the server's history was rewritten behind the checkpoint")
+
 type constError string
 
 func (e constError) Error() string { return string(e) }
@@ -57,13 +61,23 @@ func halt(cause error, hint, format string, args ...any) *checkpoint.HaltError {
 }
 
 const (
+	// What an operator can do to leave something behind. A position is never edited:
+	// a new source has a checkpoint of its own, and begins where it is told to.
+	goOnBehind  = "go on behind it under a new source.name, with source.start set to a GTID set that includes it"
+	goOnFrom    = "go on under a new source.name, with source.start set to a GTID set that this server has"
+	goOnWithout = "go on under a new source.name, with source.start set to a GTID set that includes what is missing"
+	startAnew   = "begin anew under a new source.name"
+
+	hintRewritten = "The server's binlog lost transactions that were published, and it gave their numbers to others: it crashed with sync_binlog " +
+		"other than 1, or was reset or restored. If it is the wrong server, correct its address. If source.tables or source.columns was changed, " +
+		"change it back until one more event is published. Else compare the outbox tables with the stream by Outbox-Id, publish by hand what is missing, and " + goOnFrom
 	hintRowFormat = "Set binlog_format=ROW globally, find the session that sets another one " +
 		"(SHOW SESSION VARIABLES LIKE 'binlog_format' in the service), publish the rows of this transaction by hand " +
-		"and move the position past it"
+		"and " + goOnBehind
 	hintUpdate = "REPLACE and INSERT … ON DUPLICATE KEY UPDATE on an ID that exists are logged as an UPDATE. " +
 		"Outbox rows must be inserted once and never changed: find the statement, insert the event under a new ID, " +
-		"and move the position past this transaction"
+		"and " + goOnBehind
 	hintMetadata = "SET GLOBAL binlog_row_metadata=FULL (and in the server's configuration), reconnect the services that write, " +
-		"and start from a position behind this transaction once its rows are published by hand"
+		"publish the rows of this transaction by hand, and " + goOnBehind
 	hintImage = "SET GLOBAL binlog_row_image=FULL (and in the server's configuration), and reconnect the services that write"
 )

@@ -36,11 +36,26 @@ func (p *partition) begin(g checkpoint.GTID, at time.Time, total int) {
 	}
 }
 
+// same says whether the transaction is the one that is published in part.
+func (p *partition) same() error {
+	part := p.stream.at.Partial
+	if p.skip == 0 || part.Committed.IsZero() || part.Committed.Equal(p.at) || !timesCompare(p.stream.srv, p.stream.at) {
+		return nil
+	}
+	return halt(ErrRewritten, hintRewritten, "transaction %s, of which %d rows are published, was committed at %s; the server now has one of this number that was committed at %s",
+		p.gtid, part.Rows, stamp(part.Committed), stamp(p.at))
+}
+
 // add takes the next row of the transaction that is read by plan.
 func (p *partition) add(m binjet.Message, at time.Time) error {
 	if !p.begun {
 		plan := p.stream.plan
 		p.begin(plan.gtid, at, plan.rows)
+	}
+	if p.seen == 0 {
+		if err := p.same(); err != nil {
+			return err
+		}
 	}
 	p.sum.add(&m)
 	p.seen++

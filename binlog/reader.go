@@ -18,6 +18,7 @@ type Reader struct {
 	cfg    Config
 	tables tableSet
 	log    *slog.Logger
+	lag    lag
 }
 
 // New returns a reader for cfg. Every fault of cfg is reported at once; nothing

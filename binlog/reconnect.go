@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -38,9 +39,21 @@ type constErrors struct {
 func (e constErrors) Error() string   { return e.meaning.Error() + ": " + e.err.Error() }
 func (e constErrors) Unwrap() []error { return []error{e.meaning, e.err} }
 
+// secureTransportRequired is ER_SECURE_TRANSPORT_REQUIRED.
+const secureTransportRequired = 3159
+
 // nextStep says what somebody can do about a connection that can't be opened.
 func nextStep(err error) string {
+	var lagging *LagError
+	switch {
+	case errors.As(err, &lagging):
+		return "none while it catches up; else look at its replication, or correct the address"
+	case strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:"):
+		return "check the CA, and the names and dates of the server's certificate"
+	}
 	switch serverCode(err) {
+	case secureTransportRequired:
+		return "the server wants TLS: configure it"
 	case mysql.ER_ACCESS_DENIED_ERROR, mysql.ER_DBACCESS_DENIED_ERROR:
 		return "check user and password"
 	case mysql.ER_SPECIFIC_ACCESS_DENIED_ERROR:

@@ -48,6 +48,7 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 	s := &stream{Reader: r, at: from.Clone(), harmless: make(map[string]bool)}
 	s.emit = func(tx *checkpoint.Transaction) error {
 		tx.ServerUUID = s.srv.UUID
+		tx.Before, _ = s.at.Resume.Domain(tx.GTID.Domain)
 		if err := yield(tx); err != nil {
 			return yieldError{err}
 		}
@@ -155,6 +156,9 @@ func (s *stream) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.verify(srv, s.at); err != nil {
+		return err
+	}
+	if err := s.verifyLast(ctx, srv, s.at); err != nil {
 		return err
 	}
 	s.srv = srv

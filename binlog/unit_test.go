@@ -77,7 +77,7 @@ func TestVerifyPosition(t *testing.T) {
 		"mariadb new domain": {maria, checkpoint.Position{Resume: set(t, "0-1-1,7-1-1")}, ErrForeign},
 		"mariadb begins":     {maria, checkpoint.Position{}, nil},
 	}
-	r, err := New(Config{Addr: "a:1", User: "u", Tables: []string{"s.t"}})
+	r, err := New(Config{Addr: "a:1", User: "u", Tables: []string{"s.t"}, FailoverWait: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

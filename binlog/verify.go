@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -14,8 +13,8 @@ import (
 
 const (
 	hintForeign = "If this is the right server, its history was rewritten (RESET, a restored backup, a fail-over that lost transactions): " +
-		"compare the outbox tables with the stream, then set a position that this server has"
-	hintPurged = "Compare the outbox tables with the stream, publish by hand what is missing, then set a position that this server has; " +
+		"compare the outbox tables with the stream by Outbox-Id, publish by hand what is missing, and " + goOnFrom
+	hintPurged = "Compare the outbox tables with the stream, publish by hand what is missing, and " + goOnWithout + "; " +
 		"keep binlogs longer than the longest downtime (binlog_expire_logs_seconds)"
 )
 
@@ -32,7 +31,13 @@ func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
 	if err := r.verify(srv, p); err != nil {
 		return err
 	}
-	if srv.Flavor != checkpoint.MariaDB || unread(p) {
+	if unread(p) {
+		return nil
+	}
+	if err := r.verifyLast(ctx, srv, p); err != nil {
+		return fmt.Errorf("verify the source: %w", err)
+	}
+	if srv.Flavor != checkpoint.MariaDB {
 		return nil
 	}
 	oldest, err := r.oldest(ctx, srv)
@@ -61,9 +66,8 @@ func (r *Reader) verify(srv *Server, p checkpoint.Position) error {
 	if unread(p) {
 		return nil
 	}
-	if ahead := srv.lacks(p); ahead != "" {
-		return halt(ErrForeign, hintForeign, "the server at %s%s does not have %s of the position %s",
-			r.cfg.Addr, other(srv, p), ahead, p.Resume)
+	if err := r.reached(srv, p); err != nil {
+		return err
 	}
 	if missing := srv.Purged.Minus(p.Resume); !missing.IsEmpty() {
 		return purged(missing, p)
@@ -91,37 +95,6 @@ func other(srv *Server, p checkpoint.Position) string {
 		return fmt.Sprintf(" (%s, not %s as before)", srv.UUID, p.ServerUUID)
 	}
 	return fmt.Sprintf(" (%s, the same as before)", srv.UUID)
-}
-
-// lacks says which part of p the server has never had, "" for none.
-func (srv *Server) lacks(p checkpoint.Position) string {
-	want := p.Resume.Clone()
-	if srv.Flavor == checkpoint.MySQL {
-		if p.Partial != nil {
-			want.Add(p.Partial.GTID)
-		}
-		return want.Minus(srv.Executed).String()
-	}
-	if p.Partial != nil {
-		want.Add(p.Partial.GTID)
-	}
-	var missing []string
-	for _, member := range strings.Split(want.String(), ",") {
-		if g, err := checkpoint.ParseGTID(member); err == nil && !g.IsZero() && !srv.has(g) {
-			missing = append(missing, member)
-		}
-	}
-	return strings.Join(missing, ",")
-}
-
-// has: MariaDB's binlog state knows the last number of each server in a domain.
-func (srv *Server) has(g checkpoint.GTID) bool {
-	for _, s := range srv.states {
-		if s.Domain == g.Domain && s.Server == g.Server && s.N >= g.N {
-			return true
-		}
-	}
-	return false
 }
 
 var errListed = errors.New("the GTID list was read")

@@ -166,6 +166,33 @@ func (s GTIDSet) Domain(domain uint32) (GTID, bool) {
 	return g, ok
 }
 
+// Count is how many transactions a MySQL set holds.
+func (s GTIDSet) Count() (n uint64) {
+	for _, list := range s.origins {
+		for _, iv := range list {
+			n += iv.last - iv.first + 1
+		}
+	}
+	return n
+}
+
+// HasOrigin reports whether a MySQL set holds transactions of a server, by its UUID.
+func (s GTIDSet) HasOrigin(uuid string) bool {
+	for o := range s.origins {
+		if formatUUID(o.uuid) == strings.ToLower(uuid) {
+			return true
+		}
+	}
+	return false
+}
+
+// Without returns a copy of s that lacks a MariaDB domain.
+func (s GTIDSet) Without(domain uint32) GTIDSet {
+	c := s.Clone()
+	delete(c.domains, domain)
+	return c
+}
+
 func (s GTIDSet) single() (GTID, bool) {
 	if len(s.origins)+len(s.domains) != 1 {
 		return GTID{}, false

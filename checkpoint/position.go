@@ -20,20 +20,29 @@ type Position struct {
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
 	// Last is the last transaction that was published, to be verified on resume.
 	Last *Last `json:"last,omitempty"`
+	// Read is the last transaction in Resume where that is not Last: it had nothing
+	// to publish. It is verified too, since numbers behind Last may be reused as well.
+	Read *Last `json:"read,omitempty"`
 }
 
 // Partial says how much of a large transaction is published.
 type Partial struct {
 	GTID GTID `json:"gtid"`
 	Rows int  `json:"rows"` // events of it already in the stream
+	// Committed is when it was committed: a transaction that has its number and not
+	// its time is another one. Zero in records of before.
+	Committed time.Time `json:"committed,omitzero"`
 }
 
-// Last describes the last published transaction.
+// Last describes a transaction, so that it can be read again and told from
+// another one of the same number.
 type Last struct {
 	GTID      GTID      `json:"gtid"`
 	Committed time.Time `json:"committed"`
 	Rows      int       `json:"rows"`
 	Hash      uint32    `json:"hash"` // CRC-32C over IDs and payloads
+	// Before is [Transaction.Before].
+	Before GTID `json:"before,omitzero"`
 }
 
 // Snapshot is the progress of publishing the rows that were there at the start.
@@ -62,6 +71,9 @@ type Transaction struct {
 	More bool
 	// Hash is [Last.Hash] of the whole transaction, set on its last part.
 	Hash uint32
+	// Before is the one before it in its domain, from which MariaDB can be asked for
+	// it again; zero for MySQL, and for the first of a domain.
+	Before GTID
 
 	// Snapshot, when set, is the progress after these rows; At is the position the
 	// snapshot was taken at. End says that the snapshot is complete.
@@ -102,14 +114,31 @@ func (p *Position) Apply(tx *Transaction) {
 	}
 	rows := tx.Offset + len(tx.Messages)
 	if tx.More {
-		p.Partial = &Partial{GTID: tx.GTID, Rows: rows}
+		p.Partial = &Partial{GTID: tx.GTID, Rows: rows, Committed: tx.Committed}
 		return
 	}
 	if p.Partial != nil && p.Partial.GTID == tx.GTID { // others may come before its rest, on another server
 		p.Partial = nil
 	}
 	p.Resume.Add(tx.GTID)
-	if rows > 0 {
-		p.Last = &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash}
+	p.passed(tx, rows)
+}
+
+// Skip moves p past transactions without rows, the last of which is last.
+func (p *Position) Skip(set GTIDSet, last *Transaction) {
+	p.Resume.AddSet(set) // none of them is p.Partial, which has events
+	if last.ServerUUID != "" {
+		p.ServerUUID = last.ServerUUID
 	}
+	p.passed(last, 0)
+}
+
+// passed notes the transaction that p has just moved past.
+func (p *Position) passed(tx *Transaction, rows int) {
+	last := &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before}
+	if rows > 0 {
+		p.Last, p.Read = last, nil
+		return
+	}
+	p.Read = last
 }

@@ -15,8 +15,8 @@ type item struct {
 	tx      *checkpoint.Transaction
 	msgs    []*nats.Msg
 	bytes   int
-	skipped checkpoint.GTIDSet // when tx is nil
-	uuid    string             // server the skipped ones were read from
+	skipped checkpoint.GTIDSet      // when tx is nil
+	last    *checkpoint.Transaction // of the skipped ones
 }
 
 func (it *item) apply(p *checkpoint.Position) {
@@ -24,10 +24,7 @@ func (it *item) apply(p *checkpoint.Position) {
 		p.Apply(it.tx)
 		return
 	}
-	p.Resume.AddSet(it.skipped) // none of them is p.Partial, which has events
-	if it.uuid != "" {
-		p.ServerUUID = it.uuid
-	}
+	p.Skip(it.skipped, it.last)
 }
 
 // queue holds what was read and is not yet in a batch, bounded by bytes. One
@@ -83,7 +80,7 @@ func (q *queue) skip(tx *checkpoint.Transaction) {
 	}
 	last := &q.items[len(q.items)-1]
 	last.skipped.Add(tx.GTID)
-	last.uuid = tx.ServerUUID
+	last.last = tx
 	notify(q.ready)
 }
 

@@ -91,7 +91,7 @@ func (r *Relay) startFrom(ctx context.Context, held *store.Held) (store.Held, er
 		return store.Held{Checkpoint: found.Checkpoint, Seq: found.Seq}, nil
 	case seen:
 		return store.Held{}, &checkpoint.HaltError{Problem: "the checkpoint vanished from stream " + r.cfg.Stream + " and there is no copy of it",
-			Hint: "Find out who purged the stream; to begin anew, start with an explicit start position"}
+			Hint: "Find out who purged the stream, and start again: it then begins anew by source.start, which repeats or leaves out events"}
 	}
 	pos, err := r.cfg.Source.Begin(ctx)
 	if err != nil {

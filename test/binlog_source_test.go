@@ -40,7 +40,8 @@ func newBinlogSource(t *testing.T, srv *dbserver.Server, db *sql.DB, schema stri
 
 func (s *binlogSource) config() binlog.Config {
 	return binlog.Config{Addr: s.srv.Addr(), User: "root", Database: s.schema, Tables: []string{"outbox"}, Start: binlog.StartLatest,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		FailoverWait: -1,
+		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
 func (s *binlogSource) reader(t *testing.T, change func(*binlog.Config)) *binlog.Reader {

@@ -29,8 +29,17 @@ func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog
 		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
 		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
 		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes),
-		Logger: log, Hooks: hooks,
+		FailoverWait: failoverWait(s.FailoverWait),
+		Logger:       log, Hooks: hooks,
 	})
+}
+
+// failoverWait: 0 is no wait in the configuration, and the default in the library.
+func failoverWait(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // relayConfig is the relay's share of the configuration.

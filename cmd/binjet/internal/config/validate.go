@@ -45,6 +45,7 @@ func (l *loader) validateSource() {
 	l.faultIf(s.Heartbeat < 100*time.Millisecond, "source.heartbeat", "%s is shorter than 100ms", s.Heartbeat)
 	l.faultIf(s.ReadTimeout != 0 && s.ReadTimeout < 3*s.Heartbeat, "source.read_timeout",
 		"%s is shorter than three source.heartbeat (%s): an idle server would look dead", s.ReadTimeout, 3*s.Heartbeat)
+	l.faultIf(s.FailoverWait < 0, "source.failover_wait", "%s is negative: 0 is no wait", s.FailoverWait)
 	l.faultIf(s.MaxTransactionBytes < 1<<10, "source.max_transaction_bytes", "%s is less than 1KiB", s.MaxTransactionBytes)
 	l.faultIf(s.MaxTransactionBytes > 1<<40, "source.max_transaction_bytes", "%s is more than 1024GiB", s.MaxTransactionBytes)
 	l.validateStart()

@@ -1,0 +1,173 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// rereadTimeout bounds the reading of one transaction again. The server may have
+// to look through a whole binlog file for it.
+const rereadTimeout = time.Minute
+
+// errOther: the server has another transaction where the wanted one should be.
+var errOther = constError("another transaction is in its place")
+
+// verifyLast reads the last transactions of p again and compares them with what
+// was recorded of them. A server that crashed with sync_binlog other than 1
+// forgets its last transactions and gives their numbers to others, and a GTID set
+// alone can't tell. What is purged can't be compared, and passes.
+func (r *Reader) verifyLast(ctx context.Context, srv *Server, p checkpoint.Position) error {
+	if unread(p) {
+		return nil
+	}
+	for _, last := range []*checkpoint.Last{p.Last, p.Read} {
+		if last == nil || srv.Purged.Contains(last.GTID) {
+			continue
+		}
+		if err := r.verifyOne(ctx, srv, p, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reader) verifyOne(ctx context.Context, srv *Server, p checkpoint.Position, last *checkpoint.Last) error {
+	limited, cancel := context.WithTimeout(ctx, rereadTimeout)
+	defer cancel()
+	re := &reread{Reader: r, srv: srv, want: last.GTID, from: before(srv, p, last)}
+	err := re.read(limited)
+	switch {
+	case errors.Is(err, ErrPurged):
+		r.log.Debug("the last transaction can't be verified: its binlog is purged", "gtid", last.GTID.String())
+		return nil
+	case err != nil && ctx.Err() == nil && limited.Err() != nil:
+		return fmt.Errorf("read transaction %s again, to verify it: nothing within %s", last.GTID, rereadTimeout)
+	case err != nil:
+		return fmt.Errorf("read transaction %s again, to verify it: %w", last.GTID, err)
+	}
+	if re.got.GTID == last.GTID && (re.got.Committed.Equal(last.Committed) || !timesCompare(srv, p)) &&
+		(re.opaque || re.got.Rows == last.Rows && re.got.Hash == last.Hash) {
+		return nil
+	}
+	now := describe(&re.got)
+	if re.opaque {
+		now = "it was committed at " + stamp(re.got.Committed)
+	}
+	return halt(ErrRewritten, hintRewritten, "transaction %s is in the stream as %s, but on the server at %s%s %s",
+		last.GTID, describe(last), r.cfg.Addr, other(srv, p), now)
+}
+
+// timesCompare: MySQL replicates the time of a commit; MariaDB keeps a time of its
+// own on each server, so it counts on the server that it was read from.
+func timesCompare(srv *Server, p checkpoint.Position) bool {
+	return srv.Flavor == checkpoint.MySQL || p.ServerUUID != "" && p.ServerUUID == srv.UUID
+}
+
+// describe says all that is compared.
+func describe(l *checkpoint.Last) string {
+	return fmt.Sprintf("%s with %d outbox rows (checksum %08x), committed at %s", l.GTID, l.Rows, l.Hash, stamp(l.Committed))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999 UTC") }
+
+// before is a position from which the server sends last first.
+func before(srv *Server, p checkpoint.Position, last *checkpoint.Last) checkpoint.GTIDSet {
+	var it checkpoint.GTIDSet
+	it.Add(last.GTID)
+	if srv.Flavor == checkpoint.MySQL {
+		return srv.Executed.Minus(it)
+	}
+	from := p.Resume.Without(last.GTID.Domain)
+	if !last.Before.IsZero() {
+		from.Add(last.Before)
+	}
+	return from
+}
+
+// reread reads one transaction again.
+type reread struct {
+	*Reader
+	srv  *Server
+	want checkpoint.GTID
+	from checkpoint.GTIDSet
+
+	got    checkpoint.Last
+	opaque bool // only GTID and time of it could be read
+	plan   *plan
+	sum    hashes
+}
+
+func (re *reread) read(ctx context.Context) error {
+	for {
+		err := re.once(ctx)
+		switch {
+		case errors.Is(err, errAgain): // it is too large to hold
+			continue
+		case errors.Is(err, errReached), errors.Is(err, errOther):
+			return nil
+		}
+		return (&stream{Reader: re.Reader, at: checkpoint.Position{Resume: re.from}}).dumpError(err)
+	}
+}
+
+func (re *reread) once(ctx context.Context) error {
+	gset, err := mysql.ParseGTIDSet(flavorName(re.srv.Flavor), re.from.String())
+	if err != nil {
+		return fmt.Errorf("translate position %s: %w", re.from, err)
+	}
+	p := newParser(flavorName(re.srv.Flavor), &re.tables, false)
+	defer p.close()
+	a := &assembler{tables: &re.tables, decode: newDecoder(re.cfg.Columns), limit: re.cfg.MaxTransactionBytes,
+		second: re.plan, part: re.part, harmless: make(map[string]bool)}
+	// MariaDB ends the older of two connections of one server ID, which may be a leader's.
+	return re.sync(ctx, re.srv.Flavor, anyServerID(), func(raw []byte) error {
+		return p.parse(raw, func(ev *replication.BinlogEvent) error {
+			g, err := a.add(ev)
+			switch {
+			case err != nil && a.gtid == re.want:
+				// It was passed before, and the rows of it are told elsewhere: XA.
+				re.got, re.opaque = checkpoint.Last{GTID: a.gtid, Committed: a.opened}, true
+				return errReached
+			case err != nil || g == nil:
+				return err
+			}
+			return re.take(g)
+		})
+	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) { return s.StartSyncGTID(gset) })
+}
+
+func (re *reread) part(m binjet.Message, _ time.Time) error {
+	re.sum.add(&m)
+	return nil
+}
+
+func (re *reread) take(g *group) error {
+	switch {
+	case g.gtid != re.want:
+		if g.gtid.Flavor == checkpoint.MariaDB && g.gtid.Domain == re.want.Domain && g.gtid.N >= re.want.N {
+			re.got = lastOf(g)
+			return errOther
+		}
+		return nil
+	case g.planned:
+		re.got = checkpoint.Last{GTID: g.gtid, Committed: g.committed, Rows: g.rows, Hash: re.sum.sum}
+	case g.plan != nil:
+		re.plan = g.plan
+		return errAgain
+	default:
+		re.got = lastOf(g)
+	}
+	return errReached
+}
+
+func lastOf(g *group) checkpoint.Last {
+	return checkpoint.Last{GTID: g.gtid, Committed: g.committed, Rows: g.rows, Hash: hash(g.messages)}
+}
