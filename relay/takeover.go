@@ -91,7 +91,10 @@ func (r *Relay) startFrom(ctx context.Context, held *store.Held) (store.Held, er
 		return store.Held{Checkpoint: found.Checkpoint, Seq: found.Seq}, nil
 	case seen:
 		return store.Held{}, &checkpoint.HaltError{Problem: "the checkpoint vanished from stream " + r.cfg.Stream + " and there is no copy of it",
-			Hint: "Find out who purged the stream, and start again: it then begins anew by source.start, which repeats or leaves out events"}
+			Hint: hintAnew}
+	}
+	if err := r.refuseUsed(askCtx, state); err != nil {
+		return store.Held{}, err
 	}
 	pos, err := r.cfg.Source.Begin(ctx)
 	if err != nil {
@@ -116,7 +119,7 @@ func pickCopy(copies []store.Copy, stream string, state store.State) (*store.Cop
 	}
 	halt := func(problem string) error {
 		return &checkpoint.HaltError{Problem: problem,
-			Hint: "Decide what the stream should hold: restore it, or delete the source's key from bucket binjet-checkpoints to begin anew by source.start (which repeats or leaves out events)"}
+			Hint: "Restore what the stream held. Or: " + hintAnew}
 	}
 	switch {
 	case mine == nil:

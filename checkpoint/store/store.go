@@ -76,6 +76,16 @@ func (e *DecodeError) Error() string { return e.Err.Error() }
 // Unwrap returns what was wrong.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
+// Last returns the newest message on subject, which may hold wildcards:
+// [ErrNotFound] when the leader knows none.
+func (s *Store) Last(ctx context.Context, subject string) (Message, error) {
+	msg, err := s.get(ctx, map[string]any{"last_by_subj": subject})
+	if err != nil {
+		return Message{}, fmt.Errorf("read the last message on %s of stream %s: %w", subject, s.stream, err)
+	}
+	return msg, nil
+}
+
 // Next returns the first message of the stream at or behind seq, of any subject:
 // [ErrNotFound] when the leader knows none.
 func (s *Store) Next(ctx context.Context, seq uint64) (Message, error) {
