@@ -20,7 +20,7 @@ type session struct {
 
 // connect opens a session. The statements on it, too, end with ctx.
 func (r *Reader) connect(ctx context.Context) (*session, error) {
-	l := newLink(max(r.cfg.ReadTimeout, sessionTimeout))
+	l := newLink(r.cfg.ReadTimeout) // a greeting takes no work
 	stop := context.AfterFunc(ctx, l.close)
 	c, err := client.ConnectWithDialer(ctx, "", r.cfg.Addr, r.cfg.User, r.cfg.Password, "", l.dial,
 		func(c *client.Conn) error {
@@ -33,6 +33,7 @@ func (r *Reader) connect(ctx context.Context) (*session, error) {
 		l.close()
 		return nil, cause(ctx, fmt.Errorf("connect to %s as %q: %w", r.cfg.Addr, r.cfg.User, err))
 	}
+	l.timeout = max(r.cfg.ReadTimeout, sessionTimeout)
 	return &session{Conn: c, link: l, stop: stop, ctx: ctx}, nil
 }
 
