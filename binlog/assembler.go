@@ -16,9 +16,10 @@ type group struct {
 	gtid      checkpoint.GTID
 	committed time.Time
 	messages  []binjet.Message // of outbox tables; nil when plan is set
-	rows      int              // how many there are, held or not
-	plan      *plan            // set when it was too large to hold, or was read by plan
-	planned   bool             // it was read by plan: its rows were handed out
+	invalid   []invalidRow
+	rows      int   // how many there are, held or not
+	plan      *plan // set when it was too large to hold, or was read by plan
+	planned   bool  // it was read by plan: its rows were handed out
 }
 
 // plan is what is remembered of a group that is too large to hold.
@@ -37,7 +38,7 @@ type assembler struct {
 
 	// second is the plan of the group that is read again; part takes its rows.
 	second *plan
-	part   func(binjet.Message, time.Time) error
+	part   func(binjet.Message, *RowError, time.Time) error
 	// seen, when set, gets the ID of each row that a committed group inserts or
 	// deletes, in place of the messages.
 	seen func(t table, id string, deleted bool)
@@ -72,9 +73,16 @@ const (
 type row struct {
 	ordinal int
 	msg     binjet.Message
+	invalid *RowError
 	bytes   int
 	table   *table
 	deleted bool
+}
+
+// invalidRow is a message of a group, by its index, that can't be published.
+type invalidRow struct {
+	index int
+	fault *RowError
 }
 
 // groupFault is why a group can't be published, if what is at ordinal row of it
@@ -210,15 +218,15 @@ func (a *assembler) inserts(l *layout, e *replication.RowsEvent) error {
 			}
 			continue
 		}
-		m, fault := l.message(image, e.SkippedColumns[i], a.opened)
-		if fault != nil {
+		m, fault := a.row(l, image, e.SkippedColumns[i], ordinal)
+		if fault != nil && fault.table {
 			a.blameRow(fault, ordinal)
 			continue
 		}
 		if a.seen != nil {
-			m = binjet.Message{ID: m.ID}
+			m, fault = binjet.Message{ID: m.ID}, nil
 		}
-		a.hold(row{ordinal: ordinal, msg: m, bytes: size(&m), table: &l.table})
+		a.hold(row{ordinal: ordinal, msg: m, invalid: fault, bytes: size(&m), table: &l.table})
 	}
 	return nil
 }
@@ -268,12 +276,21 @@ func (a *assembler) replay(l *layout, image []any, skipped []int, ordinal int) e
 	if isDropped(a.second.dropped, ordinal) {
 		return nil
 	}
-	m, fault := l.message(image, skipped, a.opened)
-	if fault != nil {
+	m, fault := a.row(l, image, skipped, ordinal)
+	if fault != nil && fault.table {
 		a.blameRow(fault, ordinal)
 		return a.fault.err
 	}
-	return a.part(m, a.opened)
+	return a.part(m, fault, a.opened)
+}
+
+// row decodes one row image, whose fault says where it is.
+func (a *assembler) row(l *layout, image []any, skipped []int, ordinal int) (binjet.Message, *RowError) {
+	m, fault := l.message(image, skipped, a.opened)
+	if fault != nil {
+		fault.GTID, fault.Row = a.gtid, ordinal+1
+	}
+	return m, fault
 }
 
 // blame records a fault at the current place of the group.
@@ -284,9 +301,8 @@ func (a *assembler) blame(err error) {
 	a.next++
 }
 
-// blameRow is the one place where a row that can't be published ends up.
+// blameRow is blame for a row whose table is to blame.
 func (a *assembler) blameRow(e *RowError, ordinal int) {
-	e.GTID, e.Row = a.gtid, ordinal+1
 	if a.fault == nil {
 		a.fault = &groupFault{ordinal, halt(e, e.Hint, "an outbox row can't be published")}
 	}
@@ -320,6 +336,9 @@ func (a *assembler) collect(g *group) {
 		if a.seen != nil {
 			a.seen(*r.table, r.msg.ID, r.deleted)
 			continue
+		}
+		if r.invalid != nil {
+			g.invalid = append(g.invalid, invalidRow{g.rows, r.invalid})
 		}
 		g.rows++
 		g.messages = append(g.messages, r.msg)

@@ -114,7 +114,7 @@ func (d *decoder) newLayout(e *replication.TableMapEvent) *layout {
 // committed stands in for a created_at that is NULL, zero or not mapped.
 func (l *layout) message(row []any, skipped []int, committed time.Time) (m binjet.Message, fault *RowError) {
 	bad := func(problem, hint string) (binjet.Message, *RowError) {
-		return m, &RowError{Table: l.table.String(), ID: m.ID, Problem: problem, Hint: hint}
+		return m, &RowError{Table: l.table.String(), ID: m.ID, Problem: problem, Hint: hint, table: true}
 	}
 	if l.fault != "" {
 		return bad(l.fault, l.hint)
@@ -131,13 +131,21 @@ func (l *layout) message(row []any, skipped []int, committed time.Time) (m binje
 	headers := r.bytes(l.headers, true)
 	m.Payload = append([]byte{}, r.bytes(l.payload, false)...)
 	m.CreatedAt = r.time(l.createdAt, committed)
-	if r.problem != "" {
-		return bad(r.problem, "Mend what writes such rows; the outbox table that binjet init creates has the right types")
+	problem := complete(&m, headers)
+	switch {
+	case r.problem != "":
+		m, fault = bad(r.problem, "Mend what writes such rows; the outbox table that binjet init creates has the right types")
+		fault.table = r.table
+	case problem != "":
+		m, fault = bad(problem, "Mend what writes such rows: the producer library refuses them before they are inserted")
+		fault.table = false
+	default:
+		return m, nil
 	}
-	if problem := complete(&m, headers); problem != "" {
-		return bad(problem, "Mend what writes such rows: the producer library refuses them before they are inserted")
+	if m.Headers == nil {
+		fault.headers = append([]byte(nil), headers...)
 	}
-	return m, nil
+	return m, fault
 }
 
 // complete reads the headers into m and says what is wrong with it as a whole.
@@ -170,6 +178,7 @@ type rowReader struct {
 	*layout
 	row     []any
 	problem string
+	table   bool // the problem is that of a column's type
 }
 
 func (r *rowReader) fail(i int, format string, args ...any) {
@@ -180,7 +189,7 @@ func (r *rowReader) fail(i int, format string, args ...any) {
 
 // bytes returns a text or binary value, which aliases the event.
 func (r *rowReader) bytes(i int, null bool) []byte {
-	if i < 0 || r.problem != "" {
+	if i < 0 {
 		return nil
 	}
 	var b []byte
@@ -196,6 +205,7 @@ func (r *rowReader) bytes(i int, null bool) []byte {
 		b = v
 	default:
 		r.fail(i, "holds a %T: a text or binary column is needed", v)
+		r.table = true
 		return nil
 	}
 	if problem := r.encoding(i, b); problem != "" {
@@ -213,10 +223,12 @@ func (r *rowReader) encoding(i int, b []byte) string {
 		return ""
 	case collation == collationBinary:
 		if r.event.ColumnType[i] == mysql.MYSQL_TYPE_STRING {
+			r.table = true
 			return "is BINARY, which loses trailing zeros in the binlog: use VARBINARY or a BLOB"
 		}
 		return ""
 	case wide(collation):
+		r.table = true
 		return "is in a UCS-2, UTF-16 or UTF-32 character set: convert the column to utf8mb4"
 	case !utf8.Valid(b):
 		return "is not UTF-8: convert the column to utf8mb4, or to a binary type"
@@ -237,7 +249,7 @@ func wide(id uint64) bool {
 
 // time reads created_at. The value that stands for no time becomes fallback.
 func (r *rowReader) time(i int, fallback time.Time) time.Time {
-	if i < 0 || r.problem != "" {
+	if i < 0 {
 		return fallback
 	}
 	switch v := r.row[i].(type) {
@@ -252,7 +264,8 @@ func (r *rowReader) time(i int, fallback time.Time) time.Time {
 		return fallback
 	default:
 		r.fail(i, "holds a %T: a TIMESTAMP or DATETIME column is needed", v)
-		return time.Time{}
+		r.table = true
+		return fallback
 	}
 }
 

@@ -7,8 +7,9 @@ import (
 	"github.com/binjet/binjet/checkpoint"
 )
 
-// RowError is a row that can't be published as it is. It is the cause of a
-// *checkpoint.HaltError, through errors.As.
+// RowError is a row that can't be published as it is. Where its table is to
+// blame it is the cause of a *checkpoint.HaltError, through errors.As; else the
+// row is yielded as [checkpoint.Invalid], for the relay to decide.
 type RowError struct {
 	Table string          // schema.name
 	GTID  checkpoint.GTID // its transaction; zero for a row of a snapshot
@@ -16,6 +17,14 @@ type RowError struct {
 	ID    string          // "" when it could not be read
 	// Problem is what is wrong; Hint how to mend it.
 	Problem, Hint string
+
+	table   bool   // the table is to blame: all of its rows are like that
+	headers []byte // the headers column, where it can't be read
+}
+
+// invalid marks the message at index of a transaction.
+func (e *RowError) invalid(index int) checkpoint.Invalid {
+	return checkpoint.Invalid{Index: index, Reason: e.Error() + ". " + e.Hint, Headers: e.headers}
 }
 
 func (e *RowError) Error() string {

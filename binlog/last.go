@@ -144,7 +144,7 @@ func (re *reread) once(ctx context.Context) error {
 	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) { return s.StartSyncGTID(gset) })
 }
 
-func (re *reread) part(m binjet.Message, _ time.Time) error {
+func (re *reread) part(m binjet.Message, _ *RowError, _ time.Time) error {
 	re.sum.add(&m)
 	return nil
 }

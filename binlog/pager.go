@@ -33,12 +33,12 @@ func (p *pager) table(t table) error {
 		if n == 0 {
 			break
 		}
-		list, err := p.page(t, upto)
+		list, invalid, err := p.page(t, upto)
 		if err != nil {
 			return err
 		}
 		p.progress.After = upto
-		if err := p.yield(list, false); err != nil {
+		if err := p.yield(list, invalid, false); err != nil {
 			return err
 		}
 	}
@@ -47,14 +47,14 @@ func (p *pager) table(t table) error {
 	return nil
 }
 
-func (p *pager) yield(list []binjet.Message, end bool) error {
+func (p *pager) yield(list []binjet.Message, invalid []checkpoint.Invalid, end bool) error {
 	progress := p.progress
 	p.stream.progress = true
-	return p.emit(&checkpoint.Transaction{Messages: list, Snapshot: &progress, At: p.at.Clone(), End: end, Hash: hash(list)})
+	return p.emit(&checkpoint.Transaction{Messages: list, Invalid: invalid, Snapshot: &progress, At: p.at.Clone(), End: end, Hash: hash(list)})
 }
 
 func (p *pager) end() error {
-	if err := p.yield(nil, true); err != nil {
+	if err := p.yield(nil, nil, true); err != nil {
 		return err
 	}
 	p.log.Info("the snapshot is published", "position", p.at.String())
@@ -99,27 +99,28 @@ func (p *pager) bound(t table) (upto string, rows int, err error) {
 }
 
 // page reads the rows up to an ID, without those that came after the snapshot's position.
-func (p *pager) page(t table, upto string) (out []binjet.Message, err error) {
+func (p *pager) page(t table, upto string) (out []binjet.Message, invalid []checkpoint.Invalid, err error) {
 	cond, args := p.where()
 	id := p.cfg.Columns.ID
 	res, err := p.session.Execute(fmt.Sprintf("SELECT %s FROM %s WHERE `%s` <= ?%s ORDER BY `%s`", p.fields(), t.quoted(), id, cond, id),
 		append([]any{upto}, args...)...)
 	if err != nil {
-		return nil, cause(p.session.ctx, fmt.Errorf("read table %s after %q: %w", t, p.progress.After, err))
+		return nil, nil, cause(p.session.ctx, fmt.Errorf("read table %s after %q: %w", t, p.progress.After, err))
 	}
 	defer res.Close()
 	now := time.Now().UTC()
 	for _, row := range res.Values {
-		m, fault := snapshotMessage(row, now)
-		if fault != "" {
-			e := &RowError{Table: t.String(), ID: m.ID, Problem: fault, Hint: "Mend or delete the row"}
-			return nil, halt(e, e.Hint, "an outbox row can't be published")
+		m, problem := snapshotMessage(row, now)
+		if p.newer[t][m.ID] {
+			continue
 		}
-		if !p.newer[t][m.ID] {
-			out = append(out, m)
+		if problem != "" {
+			e := &RowError{Table: t.String(), ID: m.ID, Problem: problem, Hint: "Mend what writes such rows", headers: rowText(row, 3)}
+			invalid = append(invalid, e.invalid(len(out)))
 		}
+		out = append(out, m)
 	}
-	return out, nil
+	return out, invalid, nil
 }
 
 // fields are the mapped columns, NULL for one that the table does not have.
@@ -141,22 +142,27 @@ func (p *pager) fields() string {
 // snapshotMessage makes a message of the columns in the order of [Columns.list].
 // A created_at that is NULL or no point in time becomes now.
 func snapshotMessage(row []mysql.FieldValue, now time.Time) (m binjet.Message, problem string) {
-	text := func(i int) []byte {
-		if row[i].Type == mysql.FieldValueTypeNull { // its AsString is what lay there before
-			return nil
-		}
-		return row[i].AsString()
-	}
+	text := func(i int) []byte { return rowText(row, i) }
 	m.ID, m.Topic, m.Key = string(text(0)), string(text(1)), string(text(2))
-	for i, what := range []string{0: "ID", 1: "Topic", 4: "Payload"} {
-		if what != "" && row[i].Type == mysql.FieldValueTypeNull {
-			return m, "the column of its " + what + " is NULL"
-		}
-	}
 	m.Payload = append([]byte{}, text(4)...)
 	m.CreatedAt = now
 	if t, ok := parseTime(string(text(5))); ok {
 		m.CreatedAt = t
 	}
-	return m, complete(&m, text(3))
+	problem = complete(&m, text(3))
+	for i, what := range []string{0: "ID", 1: "Topic", 4: "Payload"} {
+		if what != "" && row[i].Type == mysql.FieldValueTypeNull {
+			return m, "the column of its " + what + " is NULL"
+		}
+	}
+	return m, problem
+}
+
+// rowText is a copy of a column's value, nil for NULL, whose AsString would be
+// what lay there before.
+func rowText(row []mysql.FieldValue, i int) []byte {
+	if row[i].Type == mysql.FieldValueTypeNull {
+		return nil
+	}
+	return append([]byte{}, row[i].AsString()...)
 }

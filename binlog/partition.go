@@ -26,6 +26,7 @@ type partition struct {
 	next  int // rows yielded so far, skipped ones included
 	sum   hashes
 	held  []binjet.Message
+	bad   []checkpoint.Invalid // of them
 	bytes int
 }
 
@@ -47,7 +48,7 @@ func (p *partition) same() error {
 }
 
 // add takes the next row of the transaction that is read by plan.
-func (p *partition) add(m binjet.Message, at time.Time) error {
+func (p *partition) add(m binjet.Message, fault *RowError, at time.Time) error {
 	if !p.begun {
 		plan := p.stream.plan
 		p.begin(plan.gtid, at, plan.rows)
@@ -67,6 +68,9 @@ func (p *partition) add(m binjet.Message, at time.Time) error {
 		if err := p.flush(true); err != nil {
 			return err
 		}
+	}
+	if fault != nil {
+		p.bad = append(p.bad, fault.invalid(len(p.held)))
 	}
 	p.held = append(p.held, m)
 	p.bytes += n
@@ -89,8 +93,12 @@ func (p *partition) end(g *group) error {
 // whole yields a held group in parts.
 func (p *partition) whole(g *group) error {
 	p.begin(g.gtid, g.committed, len(g.messages))
+	faults := make(map[int]*RowError, len(g.invalid))
+	for _, row := range g.invalid {
+		faults[row.index] = row.fault
+	}
 	for i := range g.messages {
-		if err := p.add(g.messages[i], g.committed); err != nil {
+		if err := p.add(g.messages[i], faults[i], g.committed); err != nil {
 			return err
 		}
 	}
@@ -98,11 +106,11 @@ func (p *partition) whole(g *group) error {
 }
 
 func (p *partition) flush(more bool) error {
-	tx := &checkpoint.Transaction{GTID: p.gtid, Committed: p.at, Messages: p.held, Offset: p.next, More: more}
+	tx := &checkpoint.Transaction{GTID: p.gtid, Committed: p.at, Messages: p.held, Invalid: p.bad, Offset: p.next, More: more}
 	if !more {
 		tx.Hash = p.sum.sum
 	}
 	p.next += len(p.held)
-	p.held, p.bytes = nil, 0
+	p.held, p.bad, p.bytes = nil, nil, 0
 	return p.stream.emit(tx)
 }

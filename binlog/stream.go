@@ -197,6 +197,9 @@ func (s *stream) deliver(g *group, parts *partition) error {
 		}
 	default:
 		tx := &checkpoint.Transaction{GTID: g.gtid, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages)}
+		for _, row := range g.invalid {
+			tx.Invalid = append(tx.Invalid, row.fault.invalid(row.index))
+		}
 		if err := s.emit(tx); err != nil {
 			return err
 		}
