@@ -3,6 +3,9 @@ SHELL := /bin/bash
 GO ?= go
 export GOTOOLCHAIN ?= local
 
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
+COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
 # Everything that is checked lives in these modules.
 MODULES := . test examples
 
@@ -14,7 +17,7 @@ help: ## List the targets
 
 .PHONY: demo
 demo: ## See it work: a real server, a broker, a streamer that is killed again and again
-	@cd examples && $(GO) run ./quickstart
+	@cd examples && $(GO) build -o ../bin/quickstart ./quickstart && exec ../bin/quickstart $(ARGS)
 
 .PHONY: test
 test: unit integration ## Prove the project: unit, race, integration on MySQL and on MariaDB
@@ -53,7 +56,7 @@ tidy: ## Tidy every module
 
 .PHONY: build
 build: ## Build the binjet command into bin/
-	$(GO) build -trimpath -o bin/binjet ./cmd/binjet
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/binjet ./cmd/binjet
 
 .PHONY: ci
 ci: ## What decides whether a change lands

@@ -81,7 +81,7 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var faults []error
 	if _, err := binjet.QuoteTable(c.Table); err != nil {
-		faults = append(faults, fmt.Errorf("Table: %w", err))
+		faults = append(faults, err)
 	}
 	if c.MaxBytes < 0 {
 		faults = append(faults, fmt.Errorf("MaxBytes is %d: use a positive number, or 0 for %d", c.MaxBytes, binjet.DefaultMaxBytes))

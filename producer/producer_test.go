@@ -268,7 +268,7 @@ func TestInject(t *testing.T) {
 
 func TestNewReportsAllFaults(t *testing.T) {
 	_, err := New(Config{Table: "a`b", MaxBytes: -1, MaxStatementBytes: -2})
-	for _, want := range []string{"producer config: ", "Table: ", "MaxBytes is -1", "MaxStatementBytes is -2"} {
+	for _, want := range []string{"producer config: ", "table ", "MaxBytes is -1", "MaxStatementBytes is -2"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
