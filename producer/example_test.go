@@ -89,6 +89,6 @@ func ExampleNew() {
 	_, err := producer.New(producer.Config{Table: "out box", MaxBytes: -1})
 	fmt.Println(err)
 	// Output:
-	// producer config: Table: table "out box": identifier "out box" holds ' ': only letters, digits, '_', '$' and '-' are allowed
+	// producer config: table "out box": identifier "out box" holds ' ': only letters, digits, '_', '$' and '-' are allowed
 	// MaxBytes is -1: use a positive number, or 0 for 983040
 }
