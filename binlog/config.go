@@ -74,6 +74,11 @@ type Config struct {
 	// it counts as one of another history. Negative: not at all. Default: 30 s.
 	FailoverWait time.Duration
 
+	// AcceptLoss are transactions to go on without when exactly these are purged and
+	// not read yet: the set that [ErrPurged] came with. Their events are lost, so it
+	// is for an operator to decide, once. Default: none; a gap halts.
+	AcceptLoss checkpoint.GTIDSet
+
 	// Logger gets connects, disconnects and warnings. Default: nothing is logged.
 	Logger *slog.Logger
 	// Hooks observe the reader.

@@ -162,6 +162,9 @@ func (s *stream) open(ctx context.Context) error {
 		return err
 	}
 	s.srv = srv
+	if err := s.acceptLoss(ctx); err != nil {
+		return err
+	}
 	if f := s.cfg.Hooks.Connected; f != nil {
 		f(*srv)
 	}

@@ -14,8 +14,7 @@ import (
 const (
 	hintForeign = "If this is the right server, its history was rewritten (RESET, a restored backup, a fail-over that lost transactions): " +
 		"compare the outbox tables with the stream by Outbox-Id, publish by hand what is missing, and " + goOnFrom
-	hintPurged = "Compare the outbox tables with the stream, publish by hand what is missing, and " + goOnWithout + "; " +
-		"keep binlogs longer than the longest downtime (binlog_expire_logs_seconds)"
+	hintPurged = "Start again to have the missing transactions named. Keep binlogs longer than the longest downtime (binlog_expire_logs_seconds)"
 )
 
 // Verify says whether reading can go on from p, and changes nothing: the server
@@ -40,14 +39,11 @@ func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
 	if srv.Flavor != checkpoint.MariaDB {
 		return nil
 	}
-	oldest, err := r.oldest(ctx, srv)
+	missing, err := r.missing(ctx, srv, p)
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
-	if missing := oldest.Minus(p.Resume); !missing.IsEmpty() {
-		return purged(missing, p)
-	}
-	return nil
+	return r.purged(missing, p)
 }
 
 // unread: a snapshot is to be taken first, and there is no position yet.
@@ -69,18 +65,14 @@ func (r *Reader) verify(srv *Server, p checkpoint.Position) error {
 	if err := r.reached(srv, p); err != nil {
 		return err
 	}
-	if missing := srv.Purged.Minus(p.Resume); !missing.IsEmpty() {
-		return purged(missing, p)
+	if err := r.purged(srv.Purged.Minus(p.Resume), p); err != nil {
+		return err
 	}
 	if moved(srv, p) {
 		r.log.Warn("the source is another server than before, and its history holds the position: going on", "addr", r.cfg.Addr,
 			"before", p.ServerUUID, "now", srv.UUID, "position", p.Resume.String())
 	}
 	return nil
-}
-
-func purged(missing checkpoint.GTIDSet, p checkpoint.Position) error {
-	return halt(ErrPurged, hintPurged, "the server no longer has %s, which follows the position %q", missing, p.Resume)
 }
 
 func moved(srv *Server, p checkpoint.Position) bool {

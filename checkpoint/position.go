@@ -82,6 +82,10 @@ type Transaction struct {
 	End      bool
 	// ServerUUID is the server it was read from.
 	ServerUUID string
+
+	// Lost, when not empty, are transactions that nobody can read any more and that
+	// an operator gave up: the position moves past them. Nothing else is set then.
+	Lost GTIDSet
 }
 
 // Invalid is an outbox row that can't be published. Its message is what could be
@@ -103,6 +107,13 @@ func (p Position) Clone() Position {
 func (p *Position) Apply(tx *Transaction) {
 	if tx.ServerUUID != "" {
 		p.ServerUUID = tx.ServerUUID
+	}
+	if !tx.Lost.IsEmpty() {
+		p.Resume.AddSet(tx.Lost)
+		if p.Partial != nil && tx.Lost.Contains(p.Partial.GTID) {
+			p.Partial = nil
+		}
+		return
 	}
 	if tx.Snapshot != nil {
 		p.Resume = tx.At.Clone()

@@ -142,10 +142,10 @@ type cmdDaemon struct {
 	log []string
 }
 
-// start runs `binjet run` and returns once it serves its probes.
-func (w *cmdWorld) start(t *testing.T, extra map[string]string) *cmdDaemon {
+// start runs `binjet run`, with more arguments, and returns once it serves its probes.
+func (w *cmdWorld) start(t *testing.T, extra map[string]string, args ...string) *cmdDaemon {
 	t.Helper()
-	d := &cmdDaemon{cmd: w.command(t, extra, "run"), done: make(chan struct{})}
+	d := &cmdDaemon{cmd: w.command(t, extra, append([]string{"run"}, args...)...), done: make(chan struct{})}
 	stderr, err := d.cmd.StderrPipe()
 	must(t, err)
 	must(t, d.cmd.Start())

@@ -77,12 +77,7 @@ func TestPositionsPurgedLast(t *testing.T) {
 		from := begin(t, s.reader(t, nil))
 		s.insert(t, "a")
 		pos := s.read(t, from, "a")
-		execSQL(t, s.db, "FLUSH BINARY LOGS")
-		consumerEventually(t, "only one binlog is left", func() bool {
-			logs := s.binlogs(t)
-			execSQL(t, s.db, "PURGE BINARY LOGS TO '"+logs[len(logs)-1]+"'")
-			return len(s.binlogs(t)) == 1
-		})
+		s.purge(t)
 		must(t, s.reader(t, nil).Verify(t.Context(), pos))
 		k := stream(t, s.reader(t, nil), pos, nil)
 		s.insert(t, "b")

@@ -29,8 +29,8 @@ func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog
 		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
 		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
 		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes),
-		FailoverWait: failoverWait(s.FailoverWait),
-		Logger:       log, Hooks: hooks,
+		FailoverWait: failoverWait(s.FailoverWait), AcceptLoss: cfg.AcceptLoss,
+		Logger: log, Hooks: hooks,
 	})
 }
 

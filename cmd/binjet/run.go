@@ -19,6 +19,7 @@ import (
 )
 
 func newRun(p process) *cobra.Command {
+	var lost string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Publish the outbox until stopped",
@@ -32,12 +33,16 @@ What binjet needs of the source is checked first; binjet check says the same in 
 			if err != nil {
 				return failed(err)
 			}
+			if cfg.AcceptLoss, err = checkpoint.ParseGTIDSet(lost); err != nil {
+				return fmt.Errorf("--accept-loss: %w", err)
+			}
 			log := logging.New(p.stderr, cfg.Log.Level, cfg.Log.Format)
 			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error { return run(ctx, cfg, log) })
 			return stopped(log, err)
 		},
 	}
 	addSettings(cmd)
+	cmd.Flags().StringVar(&lost, "accept-loss", "", "go on without these purged transactions, once: the exact GTID set that the halt named; their events are lost")
 	return cmd
 }
 

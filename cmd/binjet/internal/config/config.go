@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/checkpoint"
 )
 
 // Config is everything that can be set. Tags of a leaf: key, default, help, flag
@@ -22,6 +24,8 @@ type Config struct {
 	File     string   `key:"-"`
 	Database Database `key:"-"`
 	Broker   Broker   `key:"-"`
+	// AcceptLoss is set by a flag of one command only, so that it can't stay on.
+	AcceptLoss checkpoint.GTIDSet `key:"-"`
 }
 
 // Source is the database server that is read.

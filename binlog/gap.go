@@ -1,0 +1,63 @@
+package binlog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// missing is what the server no longer has of what follows p. For MariaDB it
+// names the last transaction of each domain.
+func (r *Reader) missing(ctx context.Context, srv *Server, p checkpoint.Position) (checkpoint.GTIDSet, error) {
+	oldest, err := r.oldest(ctx, srv)
+	if err != nil {
+		return oldest, err
+	}
+	return oldest.Minus(p.Resume), nil
+}
+
+// purged is the halt for a gap; nil when nothing is missing, or exactly what was
+// given up.
+func (r *Reader) purged(missing checkpoint.GTIDSet, p checkpoint.Position) error {
+	if missing.IsEmpty() || r.isAccepted(missing) {
+		return nil
+	}
+	what := missing.String()
+	if missing.Flavor() == checkpoint.MariaDB {
+		what = "all up to " + what
+	}
+	otherwise := ""
+	if !r.cfg.AcceptLoss.IsEmpty() {
+		otherwise = fmt.Sprintf(" (the loss of %s was accepted, which is not the same)", r.cfg.AcceptLoss)
+	}
+	return halt(ErrPurged, hintGap(missing), "the server at %s no longer has %s, which follows the position %q%s", r.cfg.Addr, what, p.Resume, otherwise)
+}
+
+// hintGap names the choices that there are for a gap.
+func hintGap(missing checkpoint.GTIDSet) string {
+	return "Compare the rows of the outbox tables with the stream by Outbox-Id and publish by hand what is missing; then run once with --accept-loss='" +
+		missing.String() + "', which goes on without these transactions, or " + goOnWithout +
+		". Or read a replica that still has them: correct the address. Keep binlogs longer than the longest downtime (binlog_expire_logs_seconds)"
+}
+
+func (r *Reader) isAccepted(missing checkpoint.GTIDSet) bool {
+	return !missing.IsEmpty() && missing.Equal(r.cfg.AcceptLoss)
+}
+
+// acceptLoss moves the position past a gap that was given up.
+func (s *stream) acceptLoss(ctx context.Context) error {
+	if s.cfg.AcceptLoss.IsEmpty() || s.at.Snapshot != nil {
+		return nil
+	}
+	missing, err := s.missing(ctx, s.srv, s.at)
+	if err != nil {
+		return err
+	}
+	if !s.isAccepted(missing) {
+		return s.purged(missing, s.at)
+	}
+	s.log.Error("transactions are lost for good, as accepted: going on behind them; their events were not published",
+		"lost", missing.String(), "position", s.at.Resume.String(), "next", "leave the acceptance out of the next start")
+	return s.emit(&checkpoint.Transaction{Lost: missing})
+}
