@@ -78,8 +78,8 @@ const (
 	startAnew   = "begin anew under a new source.name"
 
 	hintRewritten = "The server's binlog lost transactions that were published, and it gave their numbers to others: it crashed with sync_binlog " +
-		"other than 1, or was reset or restored. If it is the wrong server, correct its address. If source.tables or source.columns was changed, " +
-		"change it back until one more event is published. Else compare the outbox tables with the stream by Outbox-Id, publish by hand what is missing, and " + goOnFrom
+		"other than 1, or was reset or restored. If it is the wrong server, correct its address. Else " +
+		"compare the outbox tables with the stream by Outbox-Id, publish by hand what is missing, and " + goOnFrom
 	hintRowFormat = "Set binlog_format=ROW globally, find the session that sets another one " +
 		"(SHOW SESSION VARIABLES LIKE 'binlog_format' in the service), publish the rows of this transaction by hand " +
 		"and " + goOnBehind

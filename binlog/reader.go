@@ -19,6 +19,7 @@ type Reader struct {
 	tables tableSet
 	log    *slog.Logger
 	lag    lag
+	view   uint32 // of tables and columns
 }
 
 // New returns a reader for cfg. Every fault of cfg is reported at once; nothing
@@ -32,7 +33,7 @@ func New(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{cfg: cfg, tables: tables, log: cfg.Logger}, nil
+	return &Reader{cfg: cfg, tables: tables, log: cfg.Logger, view: viewOf(cfg.Columns, tables.list)}, nil
 }
 
 // Begin returns the position to begin from when there is no checkpoint, by

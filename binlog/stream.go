@@ -48,6 +48,7 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 	s := &stream{Reader: r, at: from.Clone(), harmless: make(map[string]bool)}
 	s.emit = func(tx *checkpoint.Transaction) error {
 		tx.ServerUUID = s.srv.UUID
+		tx.View = s.view
 		tx.Before, _ = s.at.Resume.Domain(tx.GTID.Domain)
 		if err := yield(tx); err != nil {
 			return yieldError{err}

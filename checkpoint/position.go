@@ -41,8 +41,9 @@ type Last struct {
 	Committed time.Time `json:"committed"`
 	Rows      int       `json:"rows"`
 	Hash      uint32    `json:"hash"` // CRC-32C over IDs and payloads
-	// Before is [Transaction.Before].
-	Before GTID `json:"before,omitzero"`
+	// Before and View are those of [Transaction].
+	Before GTID   `json:"before,omitzero"`
+	View   uint32 `json:"view,omitempty"`
 }
 
 // Snapshot is the progress of publishing the rows that were there at the start.
@@ -74,6 +75,9 @@ type Transaction struct {
 	// Before is the one before it in its domain, from which MariaDB can be asked for
 	// it again; zero for MySQL, and for the first of a domain.
 	Before GTID
+	// View stands for the tables and columns that were read: of the same transaction
+	// another view may have other rows.
+	View uint32
 
 	// Snapshot, when set, is the progress after these rows; At is the position the
 	// snapshot was taken at. End says that the snapshot is complete.
@@ -146,7 +150,7 @@ func (p *Position) Skip(set GTIDSet, last *Transaction) {
 
 // passed notes the transaction that p has just moved past.
 func (p *Position) passed(tx *Transaction, rows int) {
-	last := &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before}
+	last := &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before, View: tx.View}
 	if rows > 0 {
 		p.Last, p.Read = last, nil
 		return

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
@@ -154,3 +155,25 @@ func (s *binlogSource) readTo(t *testing.T, from checkpoint.Position) checkpoint
 
 // stampOf is the commit time as messages have it.
 func stampOf(l *checkpoint.Last) string { return l.Committed.UTC().Format("2006-01-02 15:04:05") }
+
+// TestPositionsView: who reads other tables than before sees other rows, and that
+// is no other history.
+func TestPositionsView(t *testing.T) {
+	eachFlavor(t, func(t *testing.T, s *binlogSource) {
+		execSQL(t, s.db, "CREATE TABLE shop.second LIKE shop.outbox")
+		from := begin(t, s.reader(t, nil))
+		s.insert(t, "a")
+		s.run(t, s.conn(t), strings.Replace(insertSQL("x"), "outbox", "second", 1))
+		pos := s.readTo(t, from)
+		if pos.Read == nil {
+			t.Fatalf("position %+v", pos)
+		}
+		r := s.reader(t, func(c *binlog.Config) { c.Tables = []string{"outbox", "second"} })
+		must(t, r.Verify(t.Context(), pos))
+		wrong := pos.Clone()
+		read := *pos.Read
+		read.Committed = read.Committed.Add(time.Second)
+		wrong.Read = &read
+		wantHalt(t, r.Verify(t.Context(), wrong), binlog.ErrRewritten, read.GTID.String())
+	})
+}
