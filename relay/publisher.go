@@ -25,7 +25,13 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the broker refused: %s (code %d)", e.Description, e.Code)
 }
 
-const codeAtomicDisabled = 10174
+const (
+	codeAtomicDisabled  = 10174
+	codeTooLargeBatch   = 10199 // the server's own limit is lower than ours
+	codeTooLargeHeaders = 10097
+	codeTTLInvalid      = 10165
+	codeTTLDisabled     = 10166
+)
 
 // errNoAnswer says that a commit was not answered in time.
 var errNoAnswer = errors.New("no answer to the commit in time")
@@ -232,10 +238,29 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 	}
 }
 
+// permanent says what to do about a cause that sending again does not change.
 func permanent(cause error) error {
+	halt := func(hint string) error {
+		return &checkpoint.HaltError{Problem: "the broker never takes the next batch", Hint: hint, Cause: cause}
+	}
+	if errors.Is(cause, nats.ErrMaxPayload) {
+		return halt("Raise max_payload on every server of the broker to what it was, and start again")
+	}
 	var refused *RefusedError
-	if errors.As(cause, &refused) && refused.Code == codeAtomicDisabled {
+	if !errors.As(cause, &refused) {
+		return nil
+	}
+	switch refused.Code {
+	case codeAtomicDisabled:
 		return fmt.Errorf("%w: allow atomic batches in the stream's configuration (allow_atomic)", cause)
+	case codeTooLargeBatch:
+		return halt("Raise max_batch_size in the broker's jetstream limits to 1000, or leave it out, and start again")
+	case codeTooLargeHeaders:
+		return halt("An event has more than 64 KiB of headers: it has to be taken out of the outbox by hand")
+	case codeTTLInvalid:
+		return halt("An event's Nats-TTL is no duration of at least a second: it has to be taken out of the outbox by hand")
+	case codeTTLDisabled:
+		return halt("An event has an expiry: set allow_msg_ttl in the stream's configuration, and start again")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -98,5 +99,17 @@ func TestDeletedCopiesAreGone(t *testing.T) {
 	}
 	if list, err := copies.List(t.Context()); err != nil || len(list) != 1 || list[0].Seq != 2 {
 		t.Fatalf("after a new copy: %v, %v", list, err)
+	}
+}
+
+func TestPermanentCauses(t *testing.T) {
+	for cause, want := range map[error]bool{
+		nats.ErrMaxPayload: true, &RefusedError{Code: codeTooLargeBatch}: true, &RefusedError{Code: codeTooLargeHeaders}: true,
+		&RefusedError{Code: codeTTLInvalid}: true, errNoAnswer: false, &RefusedError{Code: 10071}: false, &RefusedError{Code: 10176}: false,
+	} {
+		var halt *checkpoint.HaltError
+		if got := errors.As(permanent(cause), &halt); got != want {
+			t.Errorf("%v: halts %v, want %v", cause, got, want)
+		}
 	}
 }

@@ -77,17 +77,22 @@ func TestALongWayBehindTheCheckpoint(t *testing.T) {
 	r := start(t, Config{Source: src, Conn: nc})
 	eventually(t, "the first event", published(r, 1))
 	r.halt(t)
-	js, _ := jetstream.New(nc)
-	for range 20_000 {
-		msg := nats.NewMsg("outbox.orders.created")
-		msg.Header.Set(binjet.HeaderSource, "other")
-		if _, err := js.PublishMsgAsync(msg); err != nil {
+	msg := nats.NewMsg("outbox.orders.created")
+	msg.Header.Set(binjet.HeaderSource, "other")
+	for i := range 5_000 {
+		var err error
+		if i%500 == 0 {
+			_, err = nc.RequestMsg(msg, 10*time.Second)
+		} else {
+			err = nc.PublishMsg(msg)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
+		msg.Reply = ""
 	}
-	<-js.PublishAsyncComplete()
 	src.commit(1, []byte("p"))
-	beat := 50 * time.Millisecond
+	beat := 100 * time.Millisecond
 	a := start(t, Config{Source: src, Conn: srv.Connect(t), Heartbeat: beat})
 	b := start(t, Config{Source: src, Conn: srv.Connect(t), Heartbeat: beat})
 	c := start(t, Config{Source: src, Conn: srv.Connect(t), Heartbeat: beat})
