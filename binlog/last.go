@@ -69,8 +69,8 @@ func (r *Reader) verifyOne(ctx context.Context, srv *Server, p checkpoint.Positi
 		last.GTID, describe(last), r.cfg.Addr, other(srv, p), now)
 }
 
-// timesCompare: MySQL replicates the time of a commit; MariaDB keeps a time of its
-// own on each server, so it counts on the server that it was read from.
+// timesCompare: MySQL replicates the time of a commit with it; MariaDB does not say
+// that it does, so there it counts on the server that it was read from.
 func timesCompare(srv *Server, p checkpoint.Position) bool {
 	return srv.Flavor == checkpoint.MySQL || p.ServerUUID != "" && p.ServerUUID == srv.UUID
 }

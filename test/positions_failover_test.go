@@ -16,7 +16,7 @@ func TestPositionsFailover(t *testing.T) {
 		execSQL(t, s.db, "CREATE TABLE shop.t (a INT)")
 		from := begin(t, s.reader(t, nil))
 		other := s.replica(t)
-		// The commit is later than the write, which MariaDB's replicas forget.
+		// The commit is later than the write, and replicated later still.
 		s.run(t, s.conn(t), "BEGIN", insertSQL("a"), "DO SLEEP(1.1)", "COMMIT")
 		pos := s.read(t, from, "a")
 		other.untilRow(t, "a")
