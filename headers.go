@@ -29,7 +29,7 @@ const (
 	HeaderOriginSubject  = "Outbox-Origin-Subject"
 	HeaderOriginSequence = "Outbox-Origin-Sequence"
 	HeaderDeadHeaders    = "Outbox-Dead-Headers" // a row's headers column that could not be read, base64
-	HeaderDeadPart       = "Outbox-Dead-Part"    // "2/3": a payload larger than a message, in parts
+	HeaderDeadPart       = "Outbox-Dead-Part"    // "2/3": a payload larger than a message, in parts; "headers 1/1": its headers
 )
 
 // CreatedAtLayout is how [HeaderCreatedAt] is written: RFC 3339, microseconds, UTC.

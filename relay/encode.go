@@ -24,6 +24,9 @@ const (
 // overhead is what the batch headers and framing add to a message at most.
 const overhead = 160
 
+// maxHeaderBytes leaves room for the batch headers in what the broker takes, 64 KiB.
+const maxHeaderBytes = 64<<10 - 1 - overhead
+
 // encoder turns messages into what goes on the wire.
 type encoder struct {
 	source, prefix string
@@ -61,6 +64,9 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	size := msg.Size() + overhead
 	if limit := e.maxPayload(); limit > 0 && int64(size-len(msg.Subject)) > limit {
 		return nil, 0, fmt.Errorf("it is %d bytes with its headers, more than the %d that the broker takes (max_payload, or the stream's max_msg_size)", size, limit)
+	}
+	if n := size - overhead - len(msg.Subject) - len(msg.Data); n > maxHeaderBytes {
+		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes", n, maxHeaderBytes)
 	}
 	if ttl, ok := h[binjet.HeaderTTL]; ok && !validTTL(ttl) {
 		return nil, 0, fmt.Errorf("its header %s is %q, which the broker refuses: give whole seconds", binjet.HeaderTTL, ttl)

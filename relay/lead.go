@@ -309,7 +309,7 @@ func (s *session) sourceEnded(ctx context.Context, cause error) error {
 func (s *session) mayRelease(err error) bool {
 	var older *olderError
 	var torn *tornError
-	return !errors.Is(err, errDeposed) && !errors.As(err, &older) && !errors.As(err, &torn)
+	return !errors.Is(err, errDeposed) && !errors.Is(err, errUnrouted) && !errors.As(err, &older) && !errors.As(err, &torn)
 }
 
 // release settles what is in flight and marks the checkpoint as free to take.

@@ -218,6 +218,9 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 		case older:
 			return 0, &olderError{mine: w.attempt.prevSeq, held: held.Seq}
 		case resend:
+			if unrouted(cause) && time.Since(started) > lasting {
+				return 0, fmt.Errorf("%w: %w", errUnrouted, cause)
+			}
 			if len(w.batch.msgs) > 0 {
 				return 0, errAbsent
 			}
@@ -280,8 +283,18 @@ func (p *publisher) commitAndWait(ctx context.Context, w *write) (uint64, error)
 	return p.wait(ctx, w)
 }
 
+// lasting is how long a refusal may last before more than the write is looked at.
+const lasting = 5 * time.Second
+
+func unrouted(cause error) bool {
+	var refused *RefusedError
+	return errors.As(cause, &refused) && refused.Code == 503
+}
+
 var (
-	errDeposed = errors.New("another relay took over")
+	// errUnrouted: the stream can be read, but does not take the subject.
+	errUnrouted = errors.New("the stream is there, but nothing takes its subjects")
+	errDeposed  = errors.New("another relay took over")
 	// errAbsent: the stream does not hold the checkpoint of a batch. Some of its
 	// events may be there all the same, and the whole of it may still arrive.
 	errAbsent = errors.New("the checkpoint of the batch is not in the stream")

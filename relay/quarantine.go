@@ -3,9 +3,11 @@ package relay
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -76,34 +78,58 @@ func (r *Relay) bury(ctx context.Context, letter *nats.Msg) error {
 	}
 }
 
-// deadLetters is the row as it was read and why it is here; in parts when its
-// payload is larger than the broker takes.
+// deadLetters is the row as it was read and why it is here: one message, or parts
+// where its payload is larger than the broker takes. Headers that no message can
+// hold follow as parts of their own, as the JSON that the table holds.
 func (r *Relay) deadLetters(tx *checkpoint.Transaction, bad checkpoint.Invalid) ([]*nats.Msg, error) {
 	m := &tx.Messages[bad.Index]
-	head := r.deadHeader(tx, bad)
-	subject := r.deadSubject(m.Topic)
-	frame := (&nats.Msg{Subject: subject, Header: head}).Size() + overhead
-	room := int(r.maxPayload()) - frame
+	own := m.Headers
+	var rest []byte
+	if headerBytes(own) > maxHeaderBytes/2 {
+		var err error
+		if rest, err = json.Marshal(own); err != nil {
+			return nil, fmt.Errorf("encode the headers of event %q: %w", m.ID, err)
+		}
+		own = nil
+	}
+	proto := &nats.Msg{Subject: r.deadSubject(m.Topic), Header: r.deadHeader(tx, bad, own)}
+	room := int(r.maxPayload()) - proto.Size() - overhead
 	if room < 1024 {
 		return nil, fmt.Errorf("the broker's max_payload of %d leaves no room for a dead letter", r.maxPayload())
 	}
-	parts := max(1, (len(m.Payload)+room-1)/room)
-	var letters []*nats.Msg
-	for i := range parts {
-		h := nats.Header{}
-		for name, values := range head {
-			h[name] = values
-		}
-		id := fmt.Sprintf("%s.%s.%d.%s", r.cfg.Name, tx.GTID, tx.Offset+bad.Index, m.ID)
-		if parts > 1 {
-			part := strconv.Itoa(i+1) + "/" + strconv.Itoa(parts)
-			h[binjet.HeaderDeadPart] = []string{part}
-			id += "." + part
-		}
-		h[jetstream.MsgIDHeader] = []string{deadletter.Reason(id)}
-		letters = append(letters, &nats.Msg{Subject: subject, Header: h, Data: m.Payload[min(i*room, len(m.Payload)):min((i+1)*room, len(m.Payload))]})
+	id := fmt.Sprintf("%s.%s.%d.%s", r.cfg.Name, tx.GTID, tx.Offset+bad.Index, m.ID)
+	letters := inParts(proto, m.Payload, room, "", id)
+	if rest != nil {
+		letters = append(letters, inParts(proto, rest, room, "headers ", id)...)
 	}
 	return letters, nil
+}
+
+func headerBytes(h binjet.Headers) (n int) {
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v) + 4
+		}
+	}
+	return n
+}
+
+// inParts returns copies of proto that carry data together. A single one of a
+// payload is not labelled as a part.
+func inParts(proto *nats.Msg, data []byte, room int, label, id string) (letters []*nats.Msg) {
+	parts := max(1, (len(data)+room-1)/room)
+	for i := range parts {
+		letter := &nats.Msg{Subject: proto.Subject, Header: maps.Clone(proto.Header), Data: data[min(i*room, len(data)):min((i+1)*room, len(data))]}
+		partID := id
+		if parts > 1 || label != "" {
+			part := label + strconv.Itoa(i+1) + "/" + strconv.Itoa(parts)
+			letter.Header[binjet.HeaderDeadPart] = []string{part}
+			partID += "." + part
+		}
+		letter.Header[jetstream.MsgIDHeader] = []string{deadletter.Reason(partID)}
+		letters = append(letters, letter)
+	}
+	return letters
 }
 
 // deadSubject: a topic that is no subject can't be in one.
@@ -115,10 +141,10 @@ func (r *Relay) deadSubject(topic string) string {
 }
 
 // deadHeader carries the row's own values as far as a header can hold them.
-func (r *Relay) deadHeader(tx *checkpoint.Transaction, bad checkpoint.Invalid) nats.Header {
+func (r *Relay) deadHeader(tx *checkpoint.Transaction, bad checkpoint.Invalid, own binjet.Headers) nats.Header {
 	m := &tx.Messages[bad.Index]
 	h := nats.Header{}
-	for name, values := range m.Headers {
+	for name, values := range own {
 		if !binjet.ReservedHeader(name) {
 			h[name] = values
 		}

@@ -48,16 +48,17 @@ func TestRowsThatCantBePublishedAreQuarantined(t *testing.T) {
 	tx.Invalid = []checkpoint.Invalid{{Index: 1, Reason: "table shop.outbox: topic holds white space", Headers: []byte("{")}}
 	tx.Messages[2].Payload = bytes.Repeat([]byte("x"), 2_500_000)
 	tx.Messages[3].Headers = binjet.Headers{binjet.HeaderTTL: {"soon"}}
+	tx.Messages[4].Headers = binjet.Headers{"X-Long": {strings.Repeat("h", 70_000)}}
 	src.commit(1, []byte("p"))
 	var told []string
 	r := start(t, Config{Source: src, Conn: nc, Hooks: Hooks{Quarantined: func(id, _ string) { told = append(told, id) }}})
-	eventually(t, "the events that can be published", published(r, 4))
-	if got, want := streamed(t, nc), []string{"1.1", "2.1", "2.5", "3.1"}; !slices.Equal(got, want) {
+	eventually(t, "the events that can be published", published(r, 3))
+	if got, want := streamed(t, nc), []string{"1.1", "2.1", "3.1"}; !slices.Equal(got, want) {
 		t.Fatalf("stream holds %v, want %v", got, want)
 	}
 	eventually(t, "the position", func() bool { return strings.HasSuffix(r.Status().Checkpoint.Resume.String(), ":1-3") })
 	r.halt(t)
-	if want := []string{"2.2", "2.3", "2.4"}; !slices.Equal(told, want) {
+	if want := []string{"2.2", "2.3", "2.4", "2.5"}; !slices.Equal(told, want) {
 		t.Errorf("told of %v, want %v", told, want)
 	}
 	letters := dead(t, nc)
@@ -76,8 +77,14 @@ func TestRowsThatCantBePublishedAreQuarantined(t *testing.T) {
 	if !bytes.Equal(large, tx.Messages[2].Payload) {
 		t.Errorf("the parts of the large payload are %d bytes, want %d", len(large), len(tx.Messages[2].Payload))
 	}
-	if last := letters[len(letters)-1]; len(letters) != 5 || !strings.Contains(last.Header.Get(binjet.HeaderDeadReason), "Nats-TTL") {
-		t.Errorf("%d letters, the last for %q", len(letters), last.Header.Get(binjet.HeaderDeadReason))
+	if len(letters) != 7 {
+		t.Fatalf("%d letters, want 7", len(letters))
+	}
+	if reason := letters[4].Header.Get(binjet.HeaderDeadReason); !strings.Contains(reason, "Nats-TTL") {
+		t.Errorf("the row with a bad expiry lies there because of %q", reason)
+	}
+	if last := letters[6]; last.Header.Get(binjet.HeaderDeadPart) != "headers 1/1" || !strings.Contains(string(last.Data), strings.Repeat("h", 70_000)) {
+		t.Errorf("the long headers lie as %q with %d bytes", last.Header.Get(binjet.HeaderDeadPart), len(last.Data))
 	}
 }
 

@@ -24,9 +24,7 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 	if err := r.cfg.Source.Verify(ctx, from.Position.Clone()); err != nil {
 		return store.Held{}, fmt.Errorf("verify the position of source %s: %w", r.cfg.Name, err)
 	}
-	r.mu.Lock()
-	epoch := max(r.epoch, from.Epoch) + 1
-	r.mu.Unlock()
+	epoch := r.nextEpoch(ctx, from)
 	w, err := r.prepareTakeOver(from, epoch)
 	if err != nil {
 		return store.Held{}, err
@@ -41,6 +39,24 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 	r.log.Info("leading", slog.Uint64("epoch", epoch), slog.Uint64("seq", led.Seq), slog.Uint64("events_so_far", led.Count),
 		slog.String("position", led.Resume.String()))
 	return led, nil
+}
+
+// nextEpoch is higher than every epoch that is known, also from the copies: where
+// a stream lost its tail and every relay was started anew, only those remember it.
+func (r *Relay) nextEpoch(ctx context.Context, from store.Held) uint64 {
+	r.mu.Lock()
+	epoch := max(r.epoch, from.Epoch)
+	r.mu.Unlock()
+	copies, err := r.listCopies(ctx)
+	if err != nil {
+		r.log.Warn("can't read the checkpoint copies; going on without them", slog.Any("error", err))
+	}
+	for _, c := range copies {
+		if c.Stream == r.cfg.Stream {
+			epoch = max(epoch, c.Checkpoint.Epoch)
+		}
+	}
+	return epoch + 1
 }
 
 // writeAlone commits w, which holds no events, and settles it.
