@@ -145,8 +145,8 @@ func compare(t *testing.T, events []streamEvent, truth []string) {
 		}
 	}
 	if len(lost)+len(extra)+len(repeated) > 0 {
-		t.Fatalf("%d committed, %d in the stream; lost %d %.3v, extra %d %.3v, repeated %d %.3v",
-			len(truth), len(events), len(lost), lost, len(extra), extra, len(repeated), repeated)
+		t.Fatalf("%d committed, %d in the stream; lost %d %v, extra %d %v, repeated %d %v",
+			len(truth), len(events), len(lost), some(lost), len(extra), some(extra), len(repeated), some(repeated))
 	}
 	for i, e := range events {
 		if e.id != truth[i] {
@@ -154,6 +154,9 @@ func compare(t *testing.T, events []streamEvent, truth []string) {
 		}
 	}
 }
+
+// some are the first few, for a message.
+func some(ids []string) []string { return ids[:min(len(ids), 3)] }
 
 // contiguous checks that a transaction's events stand together, numbered through.
 func contiguous(t *testing.T, events []streamEvent) {

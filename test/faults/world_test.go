@@ -217,13 +217,20 @@ func readStream(t *testing.T, nc *nats.Conn) []streamEvent {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s, err := js.Stream(ctx, binjet.DefaultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := s.GetLastMsgForSubject(ctx, "outbox.>")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var events []streamEvent
-	for {
-		batch, err := c.Fetch(1000, jetstream.FetchMaxWait(300*time.Millisecond))
+	for len(events) == 0 || events[len(events)-1].seq < last.Sequence {
+		batch, err := c.Fetch(1000, jetstream.FetchMaxWait(time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := 0
 		for msg := range batch.Messages() {
 			meta, err := msg.Metadata()
 			if err != nil {
@@ -231,12 +238,12 @@ func readStream(t *testing.T, nc *nats.Conn) []streamEvent {
 			}
 			h := msg.Headers()
 			events = append(events, streamEvent{meta.Sequence.Stream, h.Get(binjet.HeaderID), h.Get(binjet.HeaderTx), h.Get(binjet.HeaderTxIndex)})
-			n++
 		}
-		if n == 0 {
-			return events
+		if err := ctx.Err(); err != nil {
+			t.Fatalf("read the stream: %v after %d events", err, len(events))
 		}
 	}
+	return events
 }
 
 func (e streamEvent) String() string {
