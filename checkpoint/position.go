@@ -76,7 +76,8 @@ type Transaction struct {
 	// it again; zero for MySQL, and for the first of a domain.
 	Before GTID
 	// View stands for the tables and columns that were read: of the same transaction
-	// another view may have other rows.
+	// another view may have other rows. 0 says that its rows can't be read again from
+	// its own group in the binlog, so that only number and time are compared.
 	View uint32
 
 	// Snapshot, when set, is the progress after these rows; At is the position the
