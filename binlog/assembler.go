@@ -20,6 +20,10 @@ type group struct {
 	rows      int   // how many there are, held or not
 	plan      *plan // set when it was too large to hold, or was read by plan
 	planned   bool  // it was read by plan: its rows were handed out
+
+	prepared *prepared // set when it is an XA PREPARE; it has no rows then
+	decided  string    // XID that it commits or rolls back
+	commits  bool      // and which of both
 }
 
 // plan is what is remembered of a group that is too large to hold.
@@ -46,8 +50,6 @@ type assembler struct {
 	foreign func(query string)
 	// abandoned is told of a group that the server did not finish.
 	abandoned func(g checkpoint.GTID)
-	// harmless holds prepared XA transactions without outbox rows.
-	harmless map[string]bool
 
 	state   groupState
 	gtid    checkpoint.GTID
@@ -155,7 +157,7 @@ func (a *assembler) reset() {
 func (a *assembler) other(ev *replication.BinlogEvent) (*group, error) {
 	switch ev.Header.EventType {
 	case replication.XA_PREPARE_LOG_EVENT:
-		return a.prepared(onePhase(ev))
+		return a.prepare(ev)
 	case replication.INCIDENT_EVENT:
 		return nil, halt(nil, "Compare the outbox tables with the stream, publish by hand what is missing, and "+goOnBehind,
 			"the server reports an incident: its binlog has a gap")
@@ -337,12 +339,16 @@ func (a *assembler) collect(g *group) {
 			a.seen(*r.table, r.msg.ID, r.deleted)
 			continue
 		}
-		if r.invalid != nil {
-			g.invalid = append(g.invalid, invalidRow{g.rows, r.invalid})
-		}
-		g.rows++
-		g.messages = append(g.messages, r.msg)
+		g.hold(r)
 	}
+}
+
+func (g *group) hold(r row) {
+	if r.invalid != nil {
+		g.invalid = append(g.invalid, invalidRow{g.rows, r.invalid})
+	}
+	g.rows++
+	g.messages = append(g.messages, r.msg)
 }
 
 // discard ends the group with nothing: it was rolled back, or writes no rows.

@@ -22,10 +22,9 @@ func (a *assembler) query(schema, text string) (*group, error) {
 	case kindEmpty:
 		return nil, nil
 	case kindXACommit:
-		return a.xaCommitted(st.name)
+		return a.decide(st.name, true)
 	case kindXARollback:
-		delete(a.harmless, st.name)
-		return a.discard(), nil
+		return a.decide(st.name, false)
 	case kindXAStart, kindXAEnd: // MariaDB logs XA END only
 		a.state, a.xid = begun, st.name
 		return nil, nil
@@ -87,34 +86,6 @@ func (a *assembler) inspect(st statement, schema, text string) {
 	}
 }
 
-// prepared ends a group at XA PREPARE. Its rows have no outcome yet.
-func (a *assembler) prepared(onePhase bool) (*group, error) {
-	if onePhase {
-		return a.commit()
-	}
-	if a.fault != nil {
-		return nil, a.fault.err
-	}
-	if a.next-dropped(a.dropped) > 0 {
-		return nil, halt(ErrXA, "End the XA transaction, publish its outbox rows by hand if it committed, and "+goOnBehind+"; "+
-			"write events in ordinary transactions", "transaction %s prepares XA %s with outbox rows", a.gtid, a.xid)
-	}
-	a.harmless[a.xid] = true
-	return a.discard(), nil
-}
-
-func (a *assembler) xaCommitted(xid string) (*group, error) {
-	if a.state == begun && a.xid == xid { // one phase: what was begun is committed
-		return a.commit()
-	}
-	if !a.harmless[xid] {
-		return nil, halt(ErrXA, "Publish its outbox rows by hand if it wrote any, and "+goOnBehind,
-			"transaction %s commits XA %s, which was prepared before this process began to read, so its rows are unknown", a.gtid, xid)
-	}
-	delete(a.harmless, xid)
-	return a.discard(), nil
-}
-
 func mysqlGTID(e *replication.GTIDEvent) checkpoint.GTID {
 	g := checkpoint.GTID{Flavor: checkpoint.MySQL, N: uint64(e.GNO), Tag: e.Tag.String()}
 	copy(g.UUID[:], e.SID)
@@ -135,12 +106,6 @@ func mysqlCommitted(e *replication.GTIDEvent, h *replication.EventHeader) time.T
 		return time.UnixMicro(int64(e.ImmediateCommitTimestamp)).UTC()
 	}
 	return time.Unix(int64(h.Timestamp), 0).UTC()
-}
-
-// onePhase reads the first byte of an XA_PREPARE event: XA COMMIT … ONE PHASE.
-func onePhase(ev *replication.BinlogEvent) bool {
-	e, ok := ev.Event.(*replication.GenericEvent)
-	return ok && len(e.Data) > 0 && e.Data[0] != 0
 }
 
 // loadQuery returns schema and text of LOAD DATA in statement format.

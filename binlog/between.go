@@ -25,14 +25,14 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTI
 	if s.at.Resume.ContainsSet(upto) {
 		return nil, nil
 	}
-	w := &window{stream: s, ids: make(map[table]map[string]bool), progress: *s.at.Snapshot}
+	w := &window{stream: s, ids: make(map[table]map[string]bool), prepared: make(map[string]*prepared), progress: *s.at.Snapshot}
 	if err := w.orders(view); err != nil {
 		return nil, err
 	}
 	s.log.Info("a snapshot was cut: reading what came after it", "from", s.at.Resume.String(), "to", upto.String())
 	p := newParser(flavorName(s.srv.Flavor), &s.tables, true)
 	defer p.close()
-	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, seen: w.seen, harmless: make(map[string]bool)}
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, seen: w.seen}
 	at := s.at.Resume.Clone()
 	err := s.dump(ctx, s.srv.Flavor, at, func(raw []byte) error {
 		s.received(raw)
@@ -43,6 +43,9 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTI
 			}
 			if g == nil {
 				return w.check(a.next)
+			}
+			if err := w.xa(ctx, g); err != nil {
+				return err
 			}
 			if at.Add(g.gtid); at.ContainsSet(upto) {
 				return errReached
@@ -63,6 +66,7 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTI
 type window struct {
 	*stream
 	ids      map[table]map[string]bool
+	prepared map[string]*prepared // XA transactions, by XID
 	count    int
 	progress checkpoint.Snapshot
 	binary   map[string]bool // tables whose ID sorts by its bytes
@@ -101,6 +105,37 @@ func (w *window) seen(t table, id string, deleted bool) {
 			"do not prune an outbox table before its snapshot is published",
 			"row %q of table %s was deleted after the snapshot began and before it was published", id, t)
 	}
+}
+
+// xa counts the rows of an XA transaction where it commits.
+func (w *window) xa(ctx context.Context, g *group) error {
+	if g.prepared != nil {
+		w.prepared[g.prepared.xid] = g.prepared
+		w.count += len(g.prepared.held) // bounds what is held of them, too
+		return nil
+	}
+	p := w.prepared[g.decided]
+	delete(w.prepared, g.decided)
+	if !g.commits {
+		return nil
+	}
+	if p == nil {
+		x, err := w.locate(ctx, g)
+		if err != nil || x == nil {
+			return err
+		}
+		ids := &assembler{tables: &w.tables, decode: newDecoder(w.cfg.Columns), limit: math.MaxInt, seen: w.seen}
+		if p, err = w.readPrepared(ctx, x, g, ids); err != nil {
+			return err
+		}
+	}
+	if p.fault != nil {
+		return p.fault
+	}
+	for _, r := range p.held {
+		w.seen(*r.table, r.msg.ID, r.deleted)
+	}
+	return nil
 }
 
 func (w *window) check(open int) error {

@@ -19,11 +19,16 @@ import (
 // (that error is returned as it is) or ctx ends. Nothing of it runs on after it
 // returned.
 func (r *Reader) dump(ctx context.Context, flavor checkpoint.Flavor, set checkpoint.GTIDSet, handle func(raw []byte) error) error {
+	return r.dumpAs(ctx, r.cfg.ServerID, flavor, set, handle)
+}
+
+// dumpAs is dump under a server ID.
+func (r *Reader) dumpAs(ctx context.Context, id uint32, flavor checkpoint.Flavor, set checkpoint.GTIDSet, handle func(raw []byte) error) error {
 	gset, err := mysql.ParseGTIDSet(flavorName(flavor), set.String())
 	if err != nil {
 		return fmt.Errorf("translate position %s: %w", set, err)
 	}
-	return r.sync(ctx, flavor, r.cfg.ServerID, handle, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+	return r.sync(ctx, flavor, id, handle, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
 		return s.StartSyncGTID(gset)
 	})
 }

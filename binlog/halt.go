@@ -47,7 +47,7 @@ var ErrStatementFormat = constError("an outbox table was written in statement fo
 var ErrUpdate = constError("an outbox row was updated")
 
 // ErrXA is what an XA transaction that can't be published is, through errors.Is.
-var ErrXA = constError("XA transactions are not supported yet for outbox tables")
+var ErrXA = constError("the outbox rows of an XA transaction can't be read")
 
 // ErrPurged is what a position is that the server can't continue from because
 // it deleted the logs behind it, through errors.Is.

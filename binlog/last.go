@@ -141,7 +141,7 @@ func (re *reread) once(ctx context.Context) error {
 	p := newParser(flavorName(re.srv.Flavor), &re.tables, false)
 	defer p.close()
 	a := &assembler{tables: &re.tables, decode: newDecoder(re.cfg.Columns), limit: re.cfg.MaxTransactionBytes,
-		second: re.plan, part: re.part, harmless: make(map[string]bool)}
+		second: re.plan, part: re.part}
 	// MariaDB ends the older of two connections of one server ID, which may be a leader's.
 	return re.sync(ctx, re.srv.Flavor, anyServerID(), func(raw []byte) error {
 		return p.parse(raw, func(ev *replication.BinlogEvent) error {

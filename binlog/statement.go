@@ -82,8 +82,11 @@ func classifyRollback(l *lexer) statement {
 
 func classifyXA(l *lexer) statement {
 	verb := l.word()
-	xid := strings.ToUpper(strings.TrimSpace(l.rest()))
-	xid = strings.TrimSpace(strings.TrimSuffix(xid, "ONE PHASE"))
+	xid := strings.TrimSpace(l.rest())
+	if end := len(xid) - len("ONE PHASE"); end >= 0 && strings.EqualFold(xid[end:], "ONE PHASE") {
+		xid = strings.TrimSpace(xid[:end])
+	}
+	xid = parseXID(xid)
 	switch verb {
 	case "START", "BEGIN":
 		return statement{kindXAStart, xid}

@@ -26,7 +26,7 @@ type stream struct {
 	at       checkpoint.Position // what was yielded
 	srv      *Server             // of the connection
 	plan     *plan               // the group to be read again
-	harmless map[string]bool     // prepared XA transactions without outbox rows
+	xa       parking             // rows of prepared XA transactions
 	progress bool                // something was read since the last connect
 	foreign  foreignWrites
 }
@@ -45,7 +45,7 @@ var errAgain = constError("read the transaction again")
 // or with a *checkpoint.HaltError when going on would break a promise. Lost
 // connections are opened again for ever, behind what was yielded.
 func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield func(*checkpoint.Transaction) error) error {
-	s := &stream{Reader: r, at: from.Clone(), harmless: make(map[string]bool)}
+	s := &stream{Reader: r, at: from.Clone()}
 	s.emit = func(tx *checkpoint.Transaction) error {
 		tx.ServerUUID = s.srv.UUID
 		tx.View = s.view
@@ -132,7 +132,7 @@ func (s *stream) follow(ctx context.Context) error {
 	parts := &partition{stream: s}
 	a := &assembler{
 		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes,
-		second: s.plan, part: parts.add, foreign: s.foreignWrite, harmless: s.harmless,
+		second: s.plan, part: parts.add, foreign: s.foreignWrite,
 		abandoned: func(g checkpoint.GTID) {
 			s.log.Warn("the server died while it wrote a transaction and rolled it back: passing it over", "gtid", g.String())
 		},
@@ -144,7 +144,7 @@ func (s *stream) follow(ctx context.Context) error {
 			if err != nil || g == nil {
 				return err
 			}
-			return s.deliver(g, parts)
+			return s.deliver(ctx, g, parts)
 		})
 	})
 	return s.dumpError(err)
@@ -175,13 +175,18 @@ func (s *stream) open(ctx context.Context) error {
 
 func (s *stream) received(raw []byte) {
 	s.progress = true
+	s.warnUndecided()
 	if f := s.cfg.Hooks.Received; f != nil {
 		f(len(raw))
 	}
 }
 
 // deliver yields a group: whole when it is held and nothing of it is published.
-func (s *stream) deliver(g *group, parts *partition) error {
+func (s *stream) deliver(ctx context.Context, g *group, parts *partition) error {
+	from, err := s.unpark(ctx, g)
+	if err != nil {
+		return err
+	}
 	p := s.at.Partial
 	switch {
 	case g.planned:
@@ -192,6 +197,10 @@ func (s *stream) deliver(g *group, parts *partition) error {
 	case p != nil && p.GTID != g.gtid && g.rows > 0:
 		return halt(nil, "The server's history changed while a large transaction was published: compare the outbox table with the stream",
 			"transaction %s has outbox rows and comes before %s, of which %d rows are published already", g.gtid, p.GTID, p.Rows)
+	case g.plan != nil && from != nil:
+		if err := s.unparkParts(ctx, from, g, parts); err != nil {
+			return err
+		}
 	case g.plan != nil:
 		s.plan = g.plan
 		return errAgain
@@ -200,7 +209,8 @@ func (s *stream) deliver(g *group, parts *partition) error {
 			return err
 		}
 	default:
-		tx := &checkpoint.Transaction{GTID: g.gtid, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages)}
+		tx := &checkpoint.Transaction{GTID: g.gtid, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages),
+			Prepared: s.undecided(g), Decided: g.decided}
 		for _, row := range g.invalid {
 			tx.Invalid = append(tx.Invalid, row.fault.invalid(row.index))
 		}
@@ -208,6 +218,7 @@ func (s *stream) deliver(g *group, parts *partition) error {
 			return err
 		}
 	}
+	s.xa.settle(g, s.cfg.MaxTransactionBytes)
 	if f := s.cfg.Hooks.Transaction; f != nil {
 		f(g.gtid, g.committed, g.rows)
 	}

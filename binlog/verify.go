@@ -39,11 +39,14 @@ func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
 	if srv.Flavor != checkpoint.MariaDB {
 		return nil
 	}
-	missing, err := r.missing(ctx, srv, p)
+	oldest, err := r.oldest(ctx, srv)
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
-	return r.purged(missing, p)
+	if err := r.purged(oldest.Minus(p.Resume), p); err != nil {
+		return err
+	}
+	return purgedXA(oldest, p)
 }
 
 // unread: a snapshot is to be taken first, and there is no position yet.
@@ -66,6 +69,9 @@ func (r *Reader) verify(srv *Server, p checkpoint.Position) error {
 		return err
 	}
 	if err := r.purged(srv.Purged.Minus(p.Resume), p); err != nil {
+		return err
+	}
+	if err := purgedXA(srv.Purged, p); err != nil {
 		return err
 	}
 	if moved(srv, p) {

@@ -23,6 +23,9 @@ type Position struct {
 	// Read is the last transaction in Resume where that is not Last: it had nothing
 	// to publish. It is verified too, since numbers behind Last may be reused as well.
 	Read *Last `json:"read,omitempty"`
+	// XA are the XA transactions that are prepared and undecided, oldest first. Their
+	// GTIDs are in Resume, their rows are published when they commit.
+	XA []XA `json:"xa,omitempty"`
 }
 
 // Partial says how much of a large transaction is published.
@@ -39,7 +42,7 @@ type Partial struct {
 type Last struct {
 	GTID      GTID      `json:"gtid"`
 	Committed time.Time `json:"committed"`
-	Rows      int       `json:"rows"`
+	Rows      int       `json:"rows"` // in its group of the binlog: none for an XA COMMIT
 	Hash      uint32    `json:"hash"` // CRC-32C over IDs and payloads
 	// Before and View are those of [Transaction].
 	Before GTID   `json:"before,omitzero"`
@@ -79,6 +82,11 @@ type Transaction struct {
 	// another view may have other rows. 0 says that its rows can't be read again from
 	// its own group in the binlog, so that only number and time are compared.
 	View uint32
+
+	// Prepared, when set, says that this is an XA PREPARE, whose rows wait for their outcome.
+	Prepared *XA
+	// Decided is the XID of the XA transaction that this one commits or rolls back.
+	Decided string
 
 	// Snapshot, when set, is the progress after these rows; At is the position the
 	// snapshot was taken at. End says that the snapshot is complete.
@@ -137,6 +145,7 @@ func (p *Position) Apply(tx *Transaction) {
 		p.Partial = nil
 	}
 	p.Resume.Add(tx.GTID)
+	p.applyXA(tx)
 	p.passed(tx, rows)
 }
 
@@ -152,6 +161,9 @@ func (p *Position) Skip(set GTIDSet, last *Transaction) {
 // passed notes the transaction that p has just moved past.
 func (p *Position) passed(tx *Transaction, rows int) {
 	last := &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before, View: tx.View}
+	if tx.Decided != "" {
+		last.Rows, last.Hash = 0, 0
+	}
 	if rows > 0 {
 		p.Last, p.Read = last, nil
 		return

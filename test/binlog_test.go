@@ -188,7 +188,6 @@ func binlogHalts(t *testing.T, s *binlogSource) {
 		{"upsert", []string{"INSERT INTO outbox (id,topic,payload) VALUES ('old','t','z') ON DUPLICATE KEY UPDATE payload='z'"}, binlog.ErrUpdate, "old"},
 		{"statement", statement(insertSQL("s1")), binlog.ErrStatementFormat, "binlog_format=ROW"},
 		{"statement in a transaction", statement("BEGIN", "INSERT INTO t VALUES ()", insertSQL("s2"), "COMMIT"), binlog.ErrStatementFormat, "s_halts.outbox"},
-		{"XA", []string{"XA START 'x'", insertSQL("x1"), "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"}, binlog.ErrXA, "X'78'"},
 	}
 	for _, h := range halts {
 		t.Run(strings.ReplaceAll(h.name, " ", "_"), func(t *testing.T) {
@@ -203,13 +202,6 @@ func binlogHalts(t *testing.T, s *binlogSource) {
 			}
 		})
 	}
-	t.Run("XA_from_before", func(t *testing.T) {
-		s.run(t, c, "XA START 'z'", insertSQL("z1"), "XA END 'z'", "XA PREPARE 'z'")
-		r := s.reader(t, nil)
-		k := stream(t, r, begin(t, r), nil)
-		s.run(t, c, "XA COMMIT 'z'")
-		k.halted(t, binlog.ErrXA, "X'7A'")
-	})
 	t.Run("rolled_back", func(t *testing.T) {
 		r := s.reader(t, nil)
 		k := stream(t, r, begin(t, r), nil)

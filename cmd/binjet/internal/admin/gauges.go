@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -11,7 +14,7 @@ import (
 type gauges struct {
 	watch *Watch
 
-	role, epoch, sequence, age, published, connected, lag, ready *prometheus.Desc
+	role, epoch, sequence, age, published, connected, lag, ready, undecided, oldestXA *prometheus.Desc
 }
 
 func newGauges(w *Watch) *gauges {
@@ -28,13 +31,15 @@ func newGauges(w *Watch) *gauges {
 		connected: desc("source_connected", "1 while the leader's binlog connection is open."),
 		lag: desc("lag_seconds", "How far the stream may be behind the source: age of the oldest transaction read and not published, "+
 			"lateness of the last one when it was read, or time since the source was lost. Leader only."),
-		ready: desc("ready", "1 while /readyz says so."),
+		ready:     desc("ready", "1 while /readyz says so."),
+		undecided: desc("xa_undecided", "XA transactions with outbox rows that are prepared and neither committed nor rolled back."),
+		oldestXA:  desc("xa_oldest_seconds", "Time since the oldest of them was prepared; 0 when there is none."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.role, g.epoch, g.sequence, g.age, g.published, g.connected, g.lag, g.ready} {
+	for _, d := range []*prometheus.Desc{g.role, g.epoch, g.sequence, g.age, g.published, g.connected, g.lag, g.ready, g.undecided, g.oldestXA} {
 		out <- d
 	}
 }
@@ -60,6 +65,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		if last := status.Checkpoint.Last; last != nil {
 			send(g.published, float64(last.Committed.UnixMicro())/1e6)
 		}
+		n, oldest := undecidedXA(status.Checkpoint.XA, g.watch.now())
+		send(g.undecided, float64(n))
+		send(g.oldestXA, oldest.Seconds())
 	}
 	if status.Role == relay.Leader {
 		g.watch.mu.Lock()
@@ -68,6 +76,17 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		send(g.connected, one(link.connected))
 		send(g.lag, lag.Seconds())
 	}
+}
+
+// undecidedXA counts those that keep outbox rows back, and how long the oldest has.
+func undecidedXA(list []checkpoint.XA, now time.Time) (n int, oldest time.Duration) {
+	for _, x := range list {
+		if x.Rows > 0 {
+			n++
+			oldest = max(oldest, now.Sub(x.Since))
+		}
+	}
+	return n, oldest
 }
 
 func one(b bool) float64 {

@@ -30,7 +30,8 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{Watch: NewWatch("shop", time.Second, 2*time.Second), clock: time.Unix(1_000_000, 0)}
 	b.now = func() time.Time { return b.clock }
-	b.status = relay.Status{Role: relay.Leader, Seq: 7, Stored: b.clock, Leader: "me", Checkpoint: checkpoint.Checkpoint{Epoch: 3, Instance: "me"}}
+	b.status = relay.Status{Role: relay.Leader, Seq: 7, Stored: b.clock, Leader: "me", Checkpoint: checkpoint.Checkpoint{Epoch: 3, Instance: "me",
+		Position: checkpoint.Position{XA: []checkpoint.XA{{XID: "a", Since: b.clock.Add(-time.Hour)}, {XID: "b", Since: b.clock.Add(-time.Minute), Rows: 1}}}}}
 	b.Attach(func() relay.Status { return b.status })
 	return b
 }
@@ -167,7 +168,7 @@ func TestEndpoints(t *testing.T) {
 		`binjet_relay_role{role="leader",source="shop"} 1`, `binjet_relay_role{role="standby",source="shop"} 0`,
 		`binjet_relay_epoch{source="shop"} 3`, `binjet_checkpoint_sequence{source="shop"} 7`, `binjet_settlements_total{source="shop",verdict="resend"} 1`,
 		`binjet_commit_to_published_seconds_sum{source="shop"} 0`, `binjet_source_rows_total{source="shop"} 2`, `binjet_lag_seconds{source="shop"} 0`,
-		`binjet_ready{source="shop"} 1`, `binjet_source_connected{source="shop"} 1`, "go_goroutines ", "process_start_time_seconds ",
+		`binjet_ready{source="shop"} 1`, `binjet_xa_undecided{source="shop"} 1`, `binjet_xa_oldest_seconds{source="shop"} `, `binjet_source_connected{source="shop"} 1`, "go_goroutines ", "process_start_time_seconds ",
 	} {
 		if !strings.Contains(metrics, "\n"+line) {
 			t.Errorf("no line %q in:\n%s", line, metrics)
