@@ -15,7 +15,7 @@ func TestPositionsCommand(t *testing.T) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1"}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1", "--tmpdir=" + t.TempDir()}})
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *cmdWorld)

@@ -23,7 +23,7 @@ func TestSourceTrouble(t *testing.T) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
 			w := newCmdWorld(t, bin, srv, db, "trouble")
 			w.init(t)
 			execSQL(t, db, "CREATE USER reader@'%' IDENTIFIED BY 'old'")
