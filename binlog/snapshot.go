@@ -71,15 +71,44 @@ func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint
 		}
 	}
 	if s.srv.Flavor == checkpoint.MariaDB {
-		at, err = view.snapshotMariaDB()
+		at, err = s.snapshotMariaDB(ctx, view)
 	} else {
 		at, err = s.snapshotMySQL(ctx, view)
 	}
 	return view, at, err
 }
 
-// snapshotMariaDB: the server itself says where in the binlog a snapshot is.
-func (s *session) snapshotMariaDB() (at checkpoint.GTIDSet, err error) {
+// snapshotMariaDB: the server itself says where in the binlog a snapshot is. It is
+// wrong by an XA COMMIT that is in the binlog and not yet in the engine, so where
+// there are any, none may be under way.
+func (s *stream) snapshotMariaDB(ctx context.Context, view *session) (at checkpoint.GTIDSet, err error) {
+	if at, err = view.positioned(); err != nil {
+		return at, err
+	}
+	used, err := view.usesXA() // behind it: one under way was counted before
+	if err != nil || !used {
+		return at, err
+	}
+	lock, err := s.lockTables(ctx)
+	if err != nil {
+		return at, err
+	}
+	defer lock.close() // unlocks
+	return view.positioned()
+}
+
+// usesXA: XA transactions were prepared since the server started, or before.
+func (s *session) usesXA() (bool, error) {
+	row, err := s.row("SHOW GLOBAL STATUS LIKE 'Com_xa_prepare'")
+	if err != nil {
+		return false, err
+	}
+	prepared, err := s.rows("XA RECOVER")
+	return row[1] != "0" || len(prepared) > 0, err
+}
+
+// positioned begins a snapshot and returns where in the binlog it is.
+func (s *session) positioned() (at checkpoint.GTIDSet, err error) {
 	if _, err = s.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
 		return at, err
 	}
@@ -109,27 +138,11 @@ func (s *session) snapshotMariaDB() (at checkpoint.GTIDSet, err error) {
 // snapshotMySQL keeps writers of the tables out for the moment in which the
 // position is read and the snapshot begins.
 func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoint.GTIDSet, err error) {
-	lock, err := s.connect(ctx)
+	lock, err := s.lockTables(ctx)
 	if err != nil {
 		return at, err
 	}
 	defer lock.close() // unlocks
-	if _, err := lock.rows(fmt.Sprintf("SET SESSION lock_wait_timeout=%d", lockTimeout)); err != nil {
-		return at, err
-	}
-	query := "LOCK TABLES "
-	for i, t := range s.tables.list {
-		if i > 0 {
-			query += ", "
-		}
-		query += t.quoted() + " READ"
-	}
-	if _, err := lock.rows(query); err != nil {
-		if serverCode(err) == mysql.ER_LOCK_WAIT_TIMEOUT {
-			return at, fmt.Errorf("a transaction that wrote to an outbox table stays open: %w", err)
-		}
-		return at, err
-	}
 	row, err := lock.row("SELECT @@GLOBAL.gtid_executed")
 	if err != nil {
 		return at, err
@@ -141,4 +154,37 @@ func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoin
 		return at, err
 	}
 	return checkpoint.ParseGTIDSet(row[0])
+}
+
+// lockTables returns a session that keeps writers of the tables out. Without
+// autocommit the lock is one of InnoDB's, too, which also waits for prepared XA
+// transactions that have no session any more, and for their commit in the engine.
+func (s *stream) lockTables(ctx context.Context) (lock *session, err error) {
+	if lock, err = s.connect(ctx); err != nil {
+		return nil, err
+	}
+	query := "LOCK TABLES "
+	for i, t := range s.tables.list {
+		if i > 0 {
+			query += ", "
+		}
+		query += t.quoted() + " READ"
+	}
+	for _, q := range []string{fmt.Sprintf("SET SESSION lock_wait_timeout=%d", lockTimeout),
+		fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", lockTimeout), "SET SESSION autocommit=0", query} {
+		if _, err = lock.rows(q); err != nil {
+			break
+		}
+	}
+	switch serverCode(err) {
+	case mysql.ER_LOCK_WAIT_TIMEOUT:
+		err = fmt.Errorf("a transaction that wrote to an outbox table stays open, or is an undecided XA transaction (XA RECOVER): %w", err)
+	case mysql.ER_DBACCESS_DENIED_ERROR, mysql.ER_TABLEACCESS_DENIED_ERROR:
+		err = halt(err, "GRANT LOCK TABLES on the schema of the outbox tables", "XA transactions are in use, so a snapshot has to lock the outbox tables for a moment")
+	}
+	if err != nil {
+		lock.close()
+		return nil, err
+	}
+	return lock, nil
 }
