@@ -9,6 +9,9 @@ import (
 	"github.com/binjet/binjet/checkpoint"
 )
 
+// idleBytes is what an XA transaction without events counts in the queue.
+const idleBytes = 512
+
 // feeder turns transactions into queue items, each of which fits into a batch.
 type feeder struct {
 	encoder
@@ -32,6 +35,9 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 	for from := 0; ; {
 		to, bytes := f.cut(sizes, from)
 		part := partOf(tx, from, to)
+		if len(msgs) == 0 && tx.Snapshot == nil { // it takes room nevertheless
+			bytes = idleBytes
+		}
 		if err := f.queue.put(ctx, item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes}); err != nil {
 			return err
 		}

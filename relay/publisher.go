@@ -77,7 +77,9 @@ type batch struct {
 
 func (b *batch) add(it *item) {
 	b.msgs = append(b.msgs, it.msgs...)
-	b.bytes += it.bytes
+	if len(it.msgs) > 0 {
+		b.bytes += it.bytes
+	}
 	b.events += len(it.msgs)
 	if it.tx != nil && len(it.msgs) > 0 && b.oldest.IsZero() {
 		b.oldest = it.tx.Committed
