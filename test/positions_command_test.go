@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/dbserver"
 )
 
@@ -20,7 +21,7 @@ func TestPositionsCommand(t *testing.T) {
 				name string
 				run  func(*testing.T, *cmdWorld)
 			}{
-				{"restored", commandRestored}, {"failover", commandFailover}, {"gap", commandGap},
+				{"restored", commandRestored}, {"failover", commandFailover}, {"gap", commandGap}, {"another", commandAnotherServer},
 			} {
 				t.Run(test.name, func(t *testing.T) { test.run(t, newCmdWorld(t, bin, srv, db, "pos_"+test.name)) })
 			}
@@ -101,6 +102,32 @@ func commandRestored(t *testing.T, w *cmdWorld) {
 	w.halts(t, "is in the stream as", "with 1 outbox rows", "sync_binlog")
 	if got := strings.Join(w.published(t), " "); got != "a b" {
 		t.Errorf("the stream holds %s", got)
+	}
+}
+
+// commandAnotherServer: the address is that of a server that has nothing to do
+// with the checkpoint, of the same flavour and of the other one. Nothing changes.
+func commandAnotherServer(t *testing.T, w *cmdWorld) {
+	w.init(t)
+	w.publish(t, "a", nil).stop(t)
+	table, err := binjet.OutboxSQL(w.schema + ".outbox")
+	must(t, err)
+	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
+		srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+		execSQL(t, db, "CREATE DATABASE "+w.schema)
+		execSQL(t, db, table)
+		want := "does not have"
+		if flavor != w.srv.Flavor() {
+			want = "the position is one of " + string(w.srv.Flavor())
+		}
+		before := w.state(t)
+		d := w.start(t, map[string]string{"BINJET_SOURCE_DSN": srv.DSN(w.schema), "BINJET_SOURCE_FAILOVER_WAIT": "0s"})
+		if code := d.wait(t); code != 3 || !strings.Contains(d.text(), want) {
+			t.Errorf("%s instead of %s: exit %d: %s", flavor, w.srv.Flavor(), code, d.text())
+		}
+		if after := w.state(t); after != before {
+			t.Errorf("changed\n%s\nto\n%s", before, after)
+		}
 	}
 }
 
