@@ -46,6 +46,8 @@ type assembler struct {
 	// seen, when set, gets the ID of each row that a committed group inserts or
 	// deletes, in place of the messages.
 	seen func(t table, id string, deleted bool)
+	// updated is told of updates that are passed over.
+	updated func(t table, id string)
 	// foreign is told of statements that write in statement format elsewhere.
 	foreign func(query string)
 	// abandoned is told of a group that the server did not finish.
@@ -205,6 +207,12 @@ func (a *assembler) rowsEvent(t replication.EventType, e *replication.RowsEvent)
 	id := ""
 	if len(e.Rows) > 0 && l.fault == "" {
 		id, _ = e.Rows[0][l.id].(string)
+	}
+	if a.tables.ignoreUpdates {
+		if a.updated != nil {
+			a.updated(l.table, id)
+		}
+		return nil
 	}
 	a.blame(halt(ErrUpdate, hintUpdate, "table %s, transaction %s, ID %q", l.table, a.gtid, id))
 	return nil

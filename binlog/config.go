@@ -25,6 +25,16 @@ const (
 // NoColumn as the name of a column says that the outbox table has none for it.
 const NoColumn = "-"
 
+// What to do with an UPDATE of an outbox row.
+const (
+	// HaltOnUpdate: a REPLACE or an upsert of an ID that exists is an UPDATE in the
+	// binlog, and its event would be lost.
+	HaltOnUpdate = "halt"
+	// IgnoreUpdates is for tables whose rows are marked after they were inserted.
+	// Such a REPLACE or upsert is then lost; it is warned of, not told apart.
+	IgnoreUpdates = "ignore"
+)
+
 // Defaults of [Config].
 const (
 	DefaultHeartbeat           = 2 * time.Second
@@ -58,6 +68,9 @@ type Config struct {
 	// Start is the policy of [Reader.Begin]: snapshot, earliest, latest or a GTID
 	// set. Default: snapshot, the only one that misses nothing.
 	Start string
+
+	// OnUpdate is [HaltOnUpdate] (default) or [IgnoreUpdates].
+	OnUpdate string
 
 	// Heartbeat is how often the server says that it has nothing to say. Default: 2 s.
 	Heartbeat time.Duration
@@ -118,6 +131,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Columns.Payload, binjet.ColumnPayload)
 	def(&c.Columns.CreatedAt, binjet.ColumnCreatedAt)
 	def(&c.Start, StartSnapshot)
+	def(&c.OnUpdate, HaltOnUpdate)
 	if c.ServerID == 0 {
 		c.ServerID = anyServerID()
 	}
@@ -161,6 +175,7 @@ func (c Config) validate() error {
 		bad(err != nil || n == 0, "Addr %q: port %q is not a number from 1 to 65535", c.Addr, port)
 	}
 	bad(c.User == "", "User is empty")
+	bad(c.OnUpdate != HaltOnUpdate && c.OnUpdate != IgnoreUpdates, "OnUpdate %q is neither %s nor %s", c.OnUpdate, HaltOnUpdate, IgnoreUpdates)
 	bad(c.Flavor != "" && c.Flavor != checkpoint.MySQL && c.Flavor != checkpoint.MariaDB,
 		"Flavor %q is neither %q nor %q", c.Flavor, checkpoint.MySQL, checkpoint.MariaDB)
 	bad(c.Heartbeat < 0, "Heartbeat %s is negative", c.Heartbeat)

@@ -85,7 +85,7 @@ const (
 		"and " + goOnBehind
 	hintUpdate = "REPLACE and INSERT … ON DUPLICATE KEY UPDATE on an ID that exists are logged as an UPDATE. " +
 		"Outbox rows must be inserted once and never changed: find the statement, insert the event under a new ID, " +
-		"and " + goOnBehind
+		"and " + goOnBehind + ". Only if rows are marked on purpose after they were inserted, set source.on_update to ignore"
 	hintMetadata = "SET GLOBAL binlog_row_metadata=FULL (and in the server's configuration), reconnect the services that write, " +
 		"publish the rows of this transaction by hand, and " + goOnBehind
 	hintImage = "SET GLOBAL binlog_row_image=FULL (and in the server's configuration), and reconnect the services that write"

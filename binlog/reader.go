@@ -33,6 +33,7 @@ func New(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	tables.ignoreUpdates = cfg.OnUpdate == IgnoreUpdates
 	return &Reader{cfg: cfg, tables: tables, log: cfg.Logger, view: viewOf(cfg.Columns, tables.list)}, nil
 }
 

@@ -68,20 +68,32 @@ func nextStep(err error) string {
 	return "see the error"
 }
 
-// foreignWrites counts statement-format writes to other tables, to warn of them
-// once a minute.
-type foreignWrites struct {
+// rarely counts what is warned of once a minute.
+type rarely struct {
 	count  int
 	warned time.Time
 }
 
-func (s *stream) foreignWrite(query string) {
-	f := &s.foreign
-	f.count++
-	if time.Since(f.warned) < time.Minute {
-		return
+// due counts one more and says whether to warn, of how many.
+func (r *rarely) due() (count int, due bool) {
+	r.count++
+	if time.Since(r.warned) < time.Minute {
+		return 0, false
 	}
-	s.log.Warn("statements are logged in statement format: should one of their triggers or functions write an outbox table, its events are lost",
-		"count", f.count, "last", query[:min(len(query), 200)], "next", "set binlog_format=ROW and find the sessions that change it")
-	*f = foreignWrites{warned: time.Now()}
+	count, *r = r.count, rarely{warned: time.Now()}
+	return count, true
+}
+
+func (s *stream) foreignWrite(query string) {
+	if count, due := s.foreign.due(); due {
+		s.log.Warn("statements are logged in statement format: should one of their triggers or functions write an outbox table, its events are lost",
+			"count", count, "last", query[:min(len(query), 200)], "next", "set binlog_format=ROW and find the sessions that change it")
+	}
+}
+
+func (s *stream) ignoredUpdate(t table, id string) {
+	if count, due := s.updates.due(); due {
+		s.log.Warn("updates of outbox rows are passed over: one that was a REPLACE or an upsert of an ID that exists is a lost event",
+			"count", count, "table", t.String(), "last", id, "next", "none if they only mark rows; else set source.on_update to halt")
+	}
 }

@@ -28,7 +28,8 @@ type stream struct {
 	plan     *plan               // the group to be read again
 	xa       parking             // rows of prepared XA transactions
 	progress bool                // something was read since the last connect
-	foreign  foreignWrites
+	foreign  rarely              // warnings of statement-format writes to other tables
+	updates  rarely              // warnings of updates that are passed over
 }
 
 // yieldError is an error of the callee, to be returned as it is.
@@ -132,7 +133,7 @@ func (s *stream) follow(ctx context.Context) error {
 	parts := &partition{stream: s}
 	a := &assembler{
 		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes,
-		second: s.plan, part: parts.add, foreign: s.foreignWrite,
+		second: s.plan, part: parts.add, foreign: s.foreignWrite, updated: s.ignoredUpdate,
 		abandoned: func(g checkpoint.GTID) {
 			s.log.Warn("the server died while it wrote a transaction and rolled it back: passing it over", "gtid", g.String())
 		},

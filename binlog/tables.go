@@ -20,6 +20,8 @@ func (t table) quoted() string { return "`" + t.schema + "`.`" + t.name + "`" }
 type tableSet struct {
 	list []table
 	by   map[string]map[string]bool
+	// ignoreUpdates: an UPDATE of one of them is passed over, [IgnoreUpdates].
+	ignoreUpdates bool
 }
 
 // parseTables reads Config.Tables and reports every fault at once.

@@ -202,6 +202,15 @@ func binlogHalts(t *testing.T, s *binlogSource) {
 			}
 		})
 	}
+	t.Run("updates_ignored", func(t *testing.T) {
+		r := s.reader(t, func(c *binlog.Config) { c.OnUpdate = binlog.IgnoreUpdates })
+		k := stream(t, r, begin(t, r), nil)
+		s.run(t, c, insertSQL("before-updates"), "UPDATE outbox SET topic='marked' WHERE id='before-updates'", insertSQL("after-updates"))
+		k.untilID(t, "after-updates")
+		if got := k.ids(); !slices.Equal(got, []string{"before-updates", "after-updates"}) {
+			t.Errorf("yielded %v", got)
+		}
+	})
 	t.Run("rolled_back", func(t *testing.T) {
 		r := s.reader(t, nil)
 		k := stream(t, r, begin(t, r), nil)

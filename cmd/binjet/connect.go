@@ -28,7 +28,7 @@ func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog
 		Addr: db.Addr, User: db.User, Password: string(db.Password), TLS: db.TLS, Database: db.Name,
 		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
 		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
-		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes),
+		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes), OnUpdate: s.OnUpdate,
 		FailoverWait: failoverWait(s.FailoverWait), AcceptLoss: cfg.AcceptLoss,
 		Logger: log, Hooks: hooks,
 	})

@@ -42,6 +42,7 @@ type Source struct {
 	TLS                 TLS           `key:"tls"`
 	Heartbeat           time.Duration `key:"heartbeat" default:"2s" help:"how often an idle server says that it is there"`
 	ReadTimeout         time.Duration `key:"read_timeout" default:"0s" help:"silence after which the connection counts as dead; 0 is three heartbeats"`
+	OnUpdate            string        `key:"on_update" default:"halt" help:"an UPDATE of an outbox row: halt, since it may be an upsert whose event would be lost, or ignore, for tables whose rows are marked"`
 	OnInvalid           string        `key:"on_invalid" default:"quarantine" help:"a row that can't be published: quarantine stores it in the dead-letter stream before the position moves, halt stops"`
 	FailoverWait        time.Duration `key:"failover_wait" default:"30s" help:"wait for a replica that does not have the checkpoint's transactions yet, once it ceases to come nearer; then halt. 0 halts at once"`
 	MaxTransactionBytes Bytes         `key:"max_transaction_bytes" default:"16MiB" help:"memory for one transaction; a larger one is read twice and published in parts"`

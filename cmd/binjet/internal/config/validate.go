@@ -49,6 +49,7 @@ func (l *loader) validateSource() {
 	l.faultIf(s.MaxTransactionBytes < 1<<10, "source.max_transaction_bytes", "%s is less than 1KiB", s.MaxTransactionBytes)
 	l.faultIf(s.MaxTransactionBytes > 1<<40, "source.max_transaction_bytes", "%s is more than 1024GiB", s.MaxTransactionBytes)
 	l.validateStart()
+	l.faultIf(s.OnUpdate != "halt" && s.OnUpdate != "ignore", "source.on_update", "%q is neither halt nor ignore", s.OnUpdate)
 	l.faultIf(s.OnInvalid != "quarantine" && s.OnInvalid != "halt", "source.on_invalid", "%q is neither quarantine nor halt", s.OnInvalid)
 }
 
