@@ -161,9 +161,15 @@ func (r *Reader) grantFindings(s *session, srv *Server, snapshot bool) ([]Findin
 	if !snapshot {
 		return list, nil
 	}
+	locks := srv.Flavor == checkpoint.MySQL
+	if !locks {
+		if locks, err = s.usesXA(); err != nil {
+			return nil, err
+		}
+	}
 	for _, t := range r.tables.list {
 		need("SELECT", t, t.quoted())
-		if srv.Flavor == checkpoint.MySQL {
+		if locks {
 			need("LOCK TABLES", t, "`"+t.schema+"`.*")
 		}
 	}

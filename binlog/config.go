@@ -47,7 +47,8 @@ type Config struct {
 	// Addr is host:port, or the path of a Unix socket.
 	Addr string
 	// User needs REPLICATION SLAVE; for [StartSnapshot] also SELECT on the tables,
-	// and LOCK TABLES on MySQL. [Reader.Check] says what is missing.
+	// and LOCK TABLES on MySQL, or where XA transactions are in use. [Reader.Check]
+	// says what is missing.
 	User, Password string
 	// TLS encrypts the connections when set. Default: none.
 	TLS *tls.Config

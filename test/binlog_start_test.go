@@ -84,8 +84,8 @@ func binlogCheck(t *testing.T, s *binlogSource) {
 	_, err = r.Begin(t.Context())
 	wantHalt(t, err, nil, "GRANT SELECT ON `"+s.schema+"`.`outbox`")
 	execSQL(t, s.db, "GRANT SELECT ON "+s.schema+".outbox TO "+user+"@'%'")
-	if s.srv.Flavor() == dbserver.MySQL {
-		_, err = r.Begin(t.Context())
+	// On MariaDB only where XA is in use, which it is once another test has used it.
+	if _, err = r.Begin(t.Context()); err != nil || s.srv.Flavor() == dbserver.MySQL {
 		wantHalt(t, err, nil, "GRANT LOCK TABLES ON `"+s.schema+"`.*")
 		execSQL(t, s.db, "GRANT LOCK TABLES ON "+s.schema+".* TO "+user+"@'%'")
 	}
