@@ -84,6 +84,21 @@ func (w *world) binlogFiles() (files []string) {
 // the first column of every row inserted into the outbox, rolled back ones included.
 func (w *world) rawInserts(first, last string) (ids []string) {
 	w.t.Helper()
+	w.rawEvents(first, last, func(ev *replication.BinlogEvent) {
+		e, ok := ev.Event.(*replication.RowsEvent)
+		if !ok || e.Type() != replication.EnumRowsEventTypeInsert || string(e.Table.Table) != "outbox" {
+			return
+		}
+		for _, row := range e.Rows {
+			ids = append(ids, row[0].(string))
+		}
+	})
+	return ids
+}
+
+// rawEvents reads the log from file first until file last begins.
+func (w *world) rawEvents(first, last string, add func(*replication.BinlogEvent)) {
+	w.t.Helper()
 	host, port, _ := net.SplitHostPort(w.srv.Addr())
 	n, _ := strconv.Atoi(port)
 	flavor := mysql.MySQLFlavor
@@ -106,18 +121,10 @@ func (w *world) rawInserts(first, last string) (ids []string) {
 		if err != nil {
 			w.t.Fatal(errors.Join(errors.New("read the raw binlog"), err))
 		}
-		switch e := ev.Event.(type) {
-		case *replication.RotateEvent:
-			if string(e.NextLogName) == last {
-				return ids
-			}
-		case *replication.RowsEvent:
-			if e.Type() == replication.EnumRowsEventTypeInsert && string(e.Table.Table) == "outbox" {
-				for _, row := range e.Rows {
-					ids = append(ids, row[0].(string))
-				}
-			}
+		if e, ok := ev.Event.(*replication.RotateEvent); ok && string(e.NextLogName) == last {
+			return
 		}
+		add(ev)
 	}
 }
 

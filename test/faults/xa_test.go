@@ -3,18 +3,13 @@ package faults
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 
 	"github.com/binjet/binjet/internal/dbserver"
@@ -178,37 +173,5 @@ func (r *xaLog) add(ev *replication.BinlogEvent) {
 		case "ROLLBACK":
 			r.open = nil
 		}
-	}
-}
-
-// rawEvents reads the log from file first until file last begins.
-func (w *world) rawEvents(first, last string, add func(*replication.BinlogEvent)) {
-	w.t.Helper()
-	host, port, _ := net.SplitHostPort(w.srv.Addr())
-	n, _ := strconv.Atoi(port)
-	flavor := mysql.MySQLFlavor
-	if w.srv.Flavor() == dbserver.MariaDB {
-		flavor = mysql.MariaDBFlavor
-	}
-	syncer := replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
-		ServerID: 4243, Flavor: flavor, Host: host, Port: uint16(n), User: "root",
-		DisableRetrySync: true, Logger: slog.New(slog.DiscardHandler),
-	})
-	defer syncer.Close()
-	streamer, err := syncer.StartSync(mysql.Position{Name: first, Pos: 4})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
-	defer cancel()
-	for {
-		ev, err := streamer.GetEvent(ctx)
-		if err != nil {
-			w.t.Fatal(errors.Join(errors.New("read the raw binlog"), err))
-		}
-		if e, ok := ev.Event.(*replication.RotateEvent); ok && string(e.NextLogName) == last {
-			return
-		}
-		add(ev)
 	}
 }
