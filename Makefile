@@ -17,7 +17,7 @@ help: ## List the targets
 
 .PHONY: demo
 demo: ## See it work: a real server, a broker, a streamer that is killed again and again
-	@cd examples && $(GO) build -o ../bin/quickstart ./quickstart && exec ../bin/quickstart $(ARGS)
+	@cd examples && $(GO) run ./quickstart $(ARGS)
 
 .PHONY: test
 test: unit integration ## Prove the project: unit, race, integration on MySQL and on MariaDB
