@@ -29,7 +29,7 @@ unit: ## Unit tests with the race detector; no database server
 
 .PHONY: integration
 integration: ## Tests on real MySQL and MariaDB, which they fetch and start themselves
-	cd test && $(GO) test -race -timeout 40m ./...
+	cd test && $(GO) test -race -count=1 -timeout 40m ./...
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## All static checks
