@@ -23,15 +23,15 @@ func (c *Consumer) deadStream() string { return deadletter.Stream(c.cfg.Stream) 
 // ensureDeadLetters creates the dead-letter stream when it is missing and ours
 // to create. An existing one is left as it is.
 func (c *Consumer) ensureDeadLetters(ctx context.Context, replicas int) error {
-	_, err := c.js.Stream(ctx, c.deadStream())
-	if err == nil || !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if !c.cfg.UnmanagedDeadLetters {
+		_, err := deadletter.Ensure(ctx, c.js, c.cfg.Stream, replicas)
 		return err
 	}
-	if c.cfg.UnmanagedDeadLetters {
+	_, err := c.js.Stream(ctx, c.deadStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("stream %s for dead letters does not exist: create it with the subject dlq.%s.> or unset UnmanagedDeadLetters",
 			c.deadStream(), c.cfg.Stream)
 	}
-	_, err = deadletter.Ensure(ctx, c.js, c.cfg.Stream, replicas)
 	return err
 }
 

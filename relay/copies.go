@@ -79,8 +79,11 @@ func (w *copyWriter) write(ctx context.Context, c store.Copy) (err error) {
 	return w.bucket.Put(ctx, c)
 }
 
-// listCopies returns the copies; none where there is no bucket yet.
+// listCopies returns the copies; none where there is no bucket yet. It is bounded:
+// a bucket that does not answer must not keep a relay from taking over.
 func (r *Relay) listCopies(ctx context.Context) ([]store.Copy, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.CommitTimeout)
+	defer cancel()
 	bucket, err := store.OpenCopies(ctx, r.js, r.cfg.Name)
 	if errors.Is(err, store.ErrNoBucket) {
 		return nil, nil

@@ -17,14 +17,21 @@ import (
 // events of ours that the checkpoint does not cover. [errDeposed] means that
 // another one was quicker, or is alive.
 func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) (store.Held, error) {
-	from, err := r.startFrom(ctx, held)
+	copies, err := r.listCopies(ctx)
+	if err != nil && held == nil {
+		return store.Held{}, err
+	}
+	if err != nil {
+		r.log.Warn("can't read the checkpoint copies; going on without them", slog.Any("error", err))
+	}
+	from, err := r.startFrom(ctx, held, copies)
 	if err != nil {
 		return store.Held{}, err
 	}
 	if err := r.cfg.Source.Verify(ctx, from.Position.Clone()); err != nil {
 		return store.Held{}, fmt.Errorf("verify the position of source %s: %w", r.cfg.Name, err)
 	}
-	epoch := r.nextEpoch(ctx, from)
+	epoch := r.nextEpoch(from, copies)
 	w, err := r.prepareTakeOver(from, epoch)
 	if err != nil {
 		return store.Held{}, err
@@ -43,14 +50,10 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 
 // nextEpoch is higher than every epoch that is known, also from the copies: where
 // a stream lost its tail and every relay was started anew, only those remember it.
-func (r *Relay) nextEpoch(ctx context.Context, from store.Held) uint64 {
+func (r *Relay) nextEpoch(from store.Held, copies []store.Copy) uint64 {
 	r.mu.Lock()
 	epoch := max(r.epoch, from.Epoch)
 	r.mu.Unlock()
-	copies, err := r.listCopies(ctx)
-	if err != nil {
-		r.log.Warn("can't read the checkpoint copies; going on without them", slog.Any("error", err))
-	}
 	for _, c := range copies {
 		if c.Stream == r.cfg.Stream {
 			epoch = max(epoch, c.Checkpoint.Epoch)
@@ -81,13 +84,9 @@ func (r *Relay) writeAlone(ctx context.Context, pub *publisher, w *write) (store
 // startFrom returns the checkpoint to take over from. Where the stream holds
 // none, that is the start policy's position for a stream that never had one, and
 // the newest copy that is provably true for one that lost it.
-func (r *Relay) startFrom(ctx context.Context, held *store.Held) (store.Held, error) {
+func (r *Relay) startFrom(ctx context.Context, held *store.Held, copies []store.Copy) (store.Held, error) {
 	if held != nil {
 		return *held, nil
-	}
-	copies, err := r.listCopies(ctx)
-	if err != nil {
-		return store.Held{}, err
 	}
 	askCtx, cancel := context.WithTimeout(ctx, r.cfg.CommitTimeout)
 	defer cancel()
