@@ -59,7 +59,7 @@ func (e *engine) bury(d *delivery, reason error) error {
 func (e *engine) deadLetter(d *delivery, reason error) *nats.Msg {
 	topic := d.msg.Topic
 	if binjet.CheckTopic(topic) != nil {
-		topic = topicOf(d.msg.Subject, e.cfg.SubjectPrefix, e.partitioned.Load())
+		topic = topicOf(d.msg.Subject, e.cfg.SubjectPrefix, e.partitioned())
 	}
 	dead := nats.NewMsg(deadletter.Subject(e.cfg.Stream, e.cfg.Name, topic))
 	dead.Data = d.raw.Data

@@ -33,27 +33,24 @@ func permanent(err error) bool {
 	return errors.As(err, &api) && api.Code == 400
 }
 
-// setup makes the broker ready: the stream is there, the durable consumer is as
-// configured, and dead letters have a place.
-func (e *engine) setup(ctx context.Context) error {
+// prepare looks the stream up, notes what is to be known of it, and gives dead
+// letters a place.
+func (e *engine) prepare(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := e.stream(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg := stream.CachedInfo().Config
 	partitions, err := parsePartitions(cfg.Metadata[binjet.MetadataPartitions])
 	if err != nil {
-		return &permanentError{fmt.Errorf("stream %s: %w", e.cfg.Stream, err)}
+		return nil, &permanentError{fmt.Errorf("stream %s: %w", e.cfg.Stream, err)}
 	}
-	e.partitioned.Store(partitions > 0)
+	e.partitions.Store(int32(partitions))
 	e.replicas.Store(int32(cfg.Replicas))
-	if err := e.ensureDurable(ctx, stream); err != nil {
-		return err
-	}
 	if err := e.ensureDeadLetters(ctx, cfg.Replicas); err != nil {
 		e.log.Error("there is no usable stream for dead letters; failing messages are retried for ever", slog.Any("error", err))
 	}
-	return nil
+	return stream, nil
 }
 
 func (e *engine) stream(ctx context.Context) (jetstream.Stream, error) {
@@ -79,11 +76,10 @@ func parsePartitions(s string) (int, error) {
 	return n, nil
 }
 
-// ensureDurable creates the durable consumer, or brings an existing one to the
-// config where that is possible.
-func (e *engine) ensureDurable(ctx context.Context, stream jetstream.Stream) error {
-	want := e.durable()
-	existing, err := stream.Consumer(ctx, e.cfg.Name)
+// ensureDurable creates a durable consumer, or brings an existing one to what is
+// wanted where that is possible.
+func (e *engine) ensureDurable(ctx context.Context, stream jetstream.Stream, want jetstream.ConsumerConfig) error {
+	existing, err := stream.Consumer(ctx, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		_, err := stream.CreateConsumer(ctx, want)
 		return raced("create the durable consumer", err)
@@ -115,7 +111,7 @@ func (e *engine) durable() jetstream.ConsumerConfig {
 		AckWait:        e.cfg.AckWait,
 		MaxDeliver:     -1,
 		MaxAckPending:  e.cfg.MaxAckPending,
-		FilterSubjects: filters(e.cfg.SubjectPrefix, e.partitioned.Load(), e.routes),
+		FilterSubjects: filters(e.cfg.SubjectPrefix, e.partitioned(), e.routes),
 	}
 	if !e.cfg.StartTime.IsZero() {
 		cfg.OptStartTime = &e.cfg.StartTime

@@ -10,9 +10,9 @@ import (
 // errGoexit is how an attempt ends whose handler ended its goroutine.
 var errGoexit = errors.New("the handler called runtime.Goexit, as testing's FailNow does")
 
-// worker handles what the queue holds until that is closed.
+// worker handles what it is given until nothing more comes.
 func (e *engine) worker() {
-	for d := range e.queue {
+	for d := e.dispatch.next(); d != nil; d = e.dispatch.next() {
 		e.process(d)
 	}
 }
@@ -79,7 +79,8 @@ func (e *engine) attempt(r *route, msg *Message) Outcome {
 }
 
 // settle makes the outcome known: to the dead-letter stream first, then to the
-// hooks and the broker.
+// hooks, the dispatcher and the broker. It is called once for every delivery that
+// next has returned.
 func (e *engine) settle(d *delivery, out Outcome) {
 	if out.Kind == DeadLettered {
 		if err := e.bury(d, out.Err); err != nil {
@@ -97,7 +98,7 @@ func (e *engine) settle(d *delivery, out Outcome) {
 	default:
 		e.ledger.forget(d.msg.Sequence)
 	}
-	if err := e.held.settle(d, verdict(out)); err != nil {
+	if err := e.dispatch.conclude(d, out); err != nil {
 		e.log.LogAttrs(e.work, slog.LevelWarn, "could not tell the broker; it delivers the message again",
 			append(d.msg.attrs(), slog.String("outcome", out.Kind.String()), slog.Any("error", err))...)
 	}

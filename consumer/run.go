@@ -32,20 +32,17 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	workCtx, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
-	e := &engine{
-		Consumer: c,
-		queue:    make(chan *delivery, 2*c.cfg.capacity()+64),
-		work:     workCtx,
-	}
+	e := &engine{Consumer: c, work: workCtx}
+	shared := newQueue(e)
+	e.dispatch = shared
 	stopBeats := e.startHeartbeats()
 	defer stopBeats()
 	for range c.cfg.Concurrency {
 		e.workers.Go(e.worker)
 	}
-	err := e.fetch(ctx)
+	err := e.follow(ctx, shared)
 	close(c.stopping)
-	e.handBackQueue()
-	close(e.queue)
+	e.dispatch.close()
 	err = errors.Join(err, e.drain(cancelWork))
 	if nc := c.js.Conn(); nc.IsConnected() {
 		if flushErr := nc.FlushTimeout(flushTimeout); flushErr != nil {
@@ -58,13 +55,16 @@ func (c *Consumer) Run(ctx context.Context) error {
 // engine is one Run.
 type engine struct {
 	*Consumer
-	queue   chan *delivery
-	work    context.Context // of handlers; outlives Run's until DrainTimeout
-	workers sync.WaitGroup
+	dispatch dispatcher
+	work     context.Context // of handlers; outlives Run's until DrainTimeout
+	workers  sync.WaitGroup
 	// What each session learns about the stream, before it delivers.
-	partitioned atomic.Bool  // how subjects are built
-	replicas    atomic.Int32 // for the dead letters
+	partitions atomic.Int32 // how subjects are built
+	replicas   atomic.Int32 // for the dead letters
 }
+
+// partitioned says whether subjects name the key's partition.
+func (e *engine) partitioned() bool { return e.partitions.Load() > 0 }
 
 // delivery is one message held by this process.
 type delivery struct {
@@ -94,12 +94,12 @@ func (e *engine) startHeartbeats() (stop func()) {
 	return func() { close(done); wg.Wait() }
 }
 
-// fetch keeps a session open until ctx ends. It returns an error only for what
-// does not heal.
-func (e *engine) fetch(ctx context.Context) error {
+// follow keeps a session for the feed open until ctx ends. It returns an error
+// only for what does not heal.
+func (e *engine) follow(ctx context.Context, f feed) error {
 	failures, everOpen := 0, false
 	for ctx.Err() == nil {
-		opened, err := e.session(ctx)
+		opened, err := e.session(ctx, f)
 		if ctx.Err() != nil {
 			break
 		}
@@ -121,18 +121,6 @@ func (e *engine) fetch(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// handBackQueue gives back what no worker has taken.
-func (e *engine) handBackQueue() {
-	for {
-		select {
-		case d := <-e.queue:
-			e.settle(d, Outcome{Kind: Deferred, Err: errors.New("the consumer is stopping"), Delay: handBackDelay})
-		default:
-			return
-		}
-	}
 }
 
 // drain waits for the workers, and cancels the handlers when that takes too long.

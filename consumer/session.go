@@ -21,12 +21,26 @@ const (
 	closeWait   = 2 * time.Second
 )
 
-// session is one subscription through which messages are pulled. It pulls by the
-// protocol itself rather than through jetstream's iterators, because those
+// feed is one durable consumer on the broker, and where its messages go in this process.
+type feed interface {
+	// open makes the durable consumer ready, before each session, and returns its name.
+	open(ctx context.Context) (durable string, err error)
+	// room is how many messages to ask for now: 0 until it is worth a request.
+	room() int
+	// freed is signalled when room may have grown.
+	freed() <-chan struct{}
+	// accept takes a message, also one for which there is no room.
+	accept(d *delivery)
+}
+
+// session is one subscription through which the messages of a feed are pulled. It
+// pulls by the protocol itself rather than through jetstream's iterators, because those
 // keep messages in a buffer that nobody keeps alive on the broker, and lose those
 // that are on their way when they are stopped.
 type session struct {
 	*engine
+	feed    feed
+	durable string
 	nc      *nats.Conn
 	sub     *nats.Subscription
 	msgs    chan *nats.Msg
@@ -38,13 +52,14 @@ type session struct {
 }
 
 // session opens one, pumps until ctx ends or something is wrong, and closes it.
-func (e *engine) session(ctx context.Context) (opened bool, err error) {
+func (e *engine) session(ctx context.Context, f feed) (opened bool, err error) {
 	setupCtx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	if err := e.setup(setupCtx); err != nil {
+	durable, err := f.open(setupCtx)
+	if err != nil {
 		return false, err
 	}
-	s := &session{engine: e, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*e.cfg.capacity()+64)}
+	s := &session{engine: e, feed: f, durable: durable, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*e.cfg.capacity()+64)}
 	s.inbox = s.nc.NewInbox()
 	s.sub, err = s.nc.ChanSubscribe(s.inbox+".*", s.msgs)
 	if err != nil {
@@ -74,7 +89,7 @@ func (s *session) pump(ctx context.Context) error {
 			if err := s.take(m); err != nil {
 				return err
 			}
-		case <-s.held.freed:
+		case <-s.feed.freed():
 		case <-resume:
 		case <-s.closed:
 			return errors.New("the subscription was closed")
@@ -93,11 +108,14 @@ func (s *session) pump(ctx context.Context) error {
 	}
 }
 
-// pull asks for as many messages as there is room for, once half the room is
-// free. The channel it returns says when to ask again after a pause, nil when there is none.
+// pull asks for as many messages as there is room for. The channel it returns
+// says when to ask again after a pause, nil when there is none.
 func (s *session) pull() (<-chan time.Time, error) {
-	free := s.cfg.capacity() - s.held.count()
-	if s.want > 0 || free < (s.cfg.capacity()+1)/2 {
+	if s.want > 0 {
+		return nil, nil
+	}
+	room := s.feed.room()
+	if room <= 0 {
 		return nil, nil
 	}
 	if pause := time.Until(s.resumes); pause > 0 {
@@ -105,18 +123,18 @@ func (s *session) pull() (<-chan time.Time, error) {
 	}
 	s.pulls++
 	body, err := json.Marshal(map[string]int64{
-		"batch":          int64(free),
+		"batch":          int64(room),
 		"expires":        pullExpires.Nanoseconds(),
 		"idle_heartbeat": pullBeat.Nanoseconds(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.nc.PublishRequest(s.apiPrefix()+"CONSUMER.MSG.NEXT."+s.cfg.Stream+"."+s.cfg.Name, s.reply(), body)
+	err = s.nc.PublishRequest(s.apiPrefix()+"CONSUMER.MSG.NEXT."+s.cfg.Stream+"."+s.durable, s.reply(), body)
 	if err != nil {
 		return nil, fmt.Errorf("pull: %w", err)
 	}
-	s.want = free
+	s.want = room
 	return nil, nil
 }
 
@@ -178,26 +196,20 @@ func (s *session) status(code, description string) (over bool, err error) {
 	return true, fmt.Errorf("pull refused: %s %s", code, description)
 }
 
-// accept puts a message into the queue; one too many is handed back.
+// accept hands a message on.
 func (s *session) accept(m *nats.Msg) {
 	meta, err := m.Metadata()
 	if err != nil {
 		s.log.Error("a message without JetStream metadata came and was dropped", slog.String("subject", m.Subject), slog.Any("error", err))
 		return
 	}
-	msg, err := decode(m, s.cfg.SubjectPrefix, s.partitioned.Load())
+	msg, err := decode(m, s.cfg.SubjectPrefix, s.partitioned())
 	msg.Sequence, msg.Published, msg.Attempt = meta.Sequence.Stream, meta.Timestamp, int(meta.NumDelivered)
-	d := &delivery{raw: m, msg: msg, delivered: meta.NumDelivered, err: err}
-	s.held.add(d)
-	select {
-	case s.queue <- d:
-	default:
-		s.settle(d, Outcome{Kind: Deferred, Err: errors.New("more came than was asked for"), Delay: handBackDelay})
-	}
+	s.feed.accept(&delivery{raw: m, msg: msg, delivered: meta.NumDelivered, err: err})
 }
 
 // close ends the subscription so that nothing that is on its way is lost: what
-// still comes goes into the queue, for the workers or to be handed back.
+// still comes is handed on, to run or to be handed back.
 func (s *session) close() {
 	if s.nc.IsConnected() && s.sub.Drain() == nil {
 		timeout := time.NewTimer(closeWait)

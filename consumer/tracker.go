@@ -12,15 +12,14 @@ import (
 // is the only one that talks to the broker about them. It never lets a sign of
 // life follow a verdict: that would undo a negative acknowledgement's delay.
 type tracker struct {
-	nc    *nats.Conn
-	freed chan struct{} // has room for one: "there is less held than before"
+	nc *nats.Conn
 
 	mu   sync.Mutex
 	held map[*delivery]struct{}
 }
 
 func newTracker(nc *nats.Conn) *tracker {
-	return &tracker{nc: nc, freed: make(chan struct{}, 1), held: make(map[*delivery]struct{})}
+	return &tracker{nc: nc, held: make(map[*delivery]struct{})}
 }
 
 func (t *tracker) add(d *delivery) {
@@ -50,14 +49,9 @@ func (t *tracker) beat() {
 // AckWait, and the inbox knows it.
 func (t *tracker) settle(d *delivery, verdict []byte) error {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	delete(t.held, d)
-	err := t.nc.Publish(d.raw.Reply, verdict)
-	t.mu.Unlock()
-	select {
-	case t.freed <- struct{}{}:
-	default:
-	}
-	return err
+	return t.nc.Publish(d.raw.Reply, verdict)
 }
 
 // verdict is what the broker is told about an outcome. Never a bare negative
