@@ -17,7 +17,8 @@
 //     BINJET_MARIADB_IMAGE, or the official image): nothing is ever pulled;
 //  5. the package mirror that this Debian or Ubuntu machine is configured with:
 //     the server package and its libraries (their own libc included) are
-//     unpacked into the cache. Nothing is installed and root is not needed.
+//     unpacked into the cache, and of MariaDB the BLACKHOLE engine, which lies in
+//     another package. Nothing is installed and root is not needed.
 //
 // When none does, the error ([UnavailableError]) says for each why not.
 //

@@ -85,6 +85,14 @@ func (f Flavor) programs() []string {
 	return []string{"mysqld"}
 }
 
+// plugins are storage engines that the packages keep apart from the server's program.
+func (f Flavor) plugins() []string {
+	if f == MariaDB {
+		return []string{"ha_blackhole.so"}
+	}
+	return nil
+}
+
 // find tries each source in turn.
 func find(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
 	ways := map[Source]func(context.Context, Options, func(string) string) (launcher, error){
@@ -171,7 +179,8 @@ func fromCache(ctx context.Context, o Options, _ func(string) string) (launcher,
 }
 
 // cachedPrograms are the fetched servers of a matching version, newest first.
-// A finished tree has a file .complete with what the program prints as its version.
+// A finished tree has a file .complete with what the program prints as its
+// version, and the flavour's plugins, which older versions of this package left out.
 func cachedPrograms(o Options) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(o.CacheDir, o.Flavor.name()+"-*", ".complete"))
 	if err != nil {
@@ -187,6 +196,9 @@ func cachedPrograms(o Options) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !hasPlugins(filepath.Dir(file), o.Flavor) {
+			continue
+		}
 		if b, err := parseBuild(string(text)); err == nil && b.check(o) == nil {
 			trees = append(trees, tree{filepath.Join(filepath.Dir(file), "bin", o.Flavor.programs()[0]), b.version})
 		}
@@ -197,4 +209,11 @@ func cachedPrograms(o Options) ([]string, error) {
 		programs[i] = t.program
 	}
 	return programs, nil
+}
+
+func hasPlugins(tree string, f Flavor) bool {
+	return !slices.ContainsFunc(f.plugins(), func(name string) bool {
+		_, err := os.Stat(filepath.Join(tree, "root/usr/lib/mysql/plugin", name))
+		return err != nil
+	})
 }

@@ -45,6 +45,10 @@ func TestPlanFetch(t *testing.T) {
 		if err == nil && !slices.Contains(p.env(), "WANT="+c.want) {
 			t.Errorf("the script is not told the version: %q", p.env())
 		}
+		plugins := map[Flavor]string{MySQL: "PLUGINS=", MariaDB: "PLUGINS=ha_blackhole.so"}[c.flavor]
+		if err == nil && !slices.Contains(p.env(), plugins) {
+			t.Errorf("the script is not told %s: %q", plugins, p.env())
+		}
 	}
 }
 

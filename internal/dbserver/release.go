@@ -46,6 +46,8 @@ type fetchPlan struct {
 	codename   string
 	keyring    string
 	want       string
+
+	plugins, pluginPackages string
 }
 
 // planFetch chooses suite and packages. Debian's mirror has every suite, so a
@@ -53,6 +55,10 @@ type fetchPlan struct {
 // the release itself (MariaDB in universe), and one version of each.
 func planFetch(r release, f Flavor, want string) (fetchPlan, error) {
 	p := fetchPlan{program: f.programs()[0], codename: r.codename, want: want}
+	if len(f.plugins()) > 0 {
+		p.plugins = strings.Join(f.plugins(), " ")
+		p.pluginPackages = "mariadb-server-10.6 mariadb-server" // where there are both, the second is empty
+	}
 	switch r.id {
 	case "debian":
 		p.components, p.keyring = "main", "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -94,5 +100,6 @@ func (p fetchPlan) env() []string {
 	return []string{
 		"PROG=" + p.program, "PACKAGES=" + p.packages, "SUITES=" + p.suites, "COMPONENTS=" + p.components,
 		"CODENAME=" + p.codename, "KEYRING=" + p.keyring, "WANT=" + p.want, "LC_ALL=C",
+		"PLUGINS=" + p.plugins, "PLUGIN_PACKAGES=" + p.pluginPackages,
 	}
 }

@@ -27,6 +27,9 @@ func addTree(t *testing.T, cache string, f Flavor, v string) {
 		files["share/mariadb/mariadb_"+name+".sql"] = "-- " + name + "\n"
 	}
 	files["share/mariadb/maria_add_gis_sp_bootstrap.sql"] = "-- gis\n"
+	for _, name := range f.plugins() {
+		files["../root/usr/lib/mysql/plugin/"+name] = "plugin"
+	}
 	install(t, filepath.Join(tree, "bin"), f.programs()[0], files)
 }
 
@@ -145,5 +148,19 @@ func TestCacheChoosesVersion(t *testing.T) {
 		if !strings.Contains(l.String(), got) {
 			t.Errorf("%q: %s", want, l)
 		}
+	}
+}
+
+// TestCacheWithoutPlugins: a tree that was fetched before plugins were is not complete.
+func TestCacheWithoutPlugins(t *testing.T) {
+	o := fakeOptions(t, MariaDB, "11.8.9-MariaDB")
+	addTree(t, o.CacheDir, MariaDB, "11.8.7-MariaDB")
+	must(t, os.Remove(filepath.Join(o.CacheDir, "mariadb-11.8.9-MariaDB", "root/usr/lib/mysql/plugin/ha_blackhole.so")))
+	o, err := o.withDefaults()
+	must(t, err)
+	programs, err := cachedPrograms(o)
+	must(t, err)
+	if len(programs) != 1 || !strings.Contains(programs[0], "11.8.7") {
+		t.Errorf("found %q, want the one that has its plugins", programs)
 	}
 }

@@ -12,6 +12,8 @@
 # Environment:
 #   PROG        the server's program: mysqld, mariadbd
 #   PACKAGES    names of its package; the first that exists is taken
+#   PLUGINS     plugins that are taken from another package, without what that depends on ("" = none)
+#   PLUGIN_PACKAGES  names of that package; the first that exists is taken
 #   SUITES      suites of the mirror
 #   COMPONENTS  their components
 #   CODENAME    this system's own suite, by which its mirror is recognised
@@ -76,12 +78,16 @@ S
 echo "reading the package lists of $SUITES"
 apt-get -c "$w/apt/apt.conf" -qq update >&2
 
-pkg=
-for p in $PACKAGES; do
-  version=$(apt-cache -c "$w/apt/apt.conf" --no-all-versions show "$p" 2>/dev/null | sed -n 's/^Version: //p' | head -n1) || true
-  [ -z "$version" ] || { pkg=$p; break; }
-done
-[ -n "$pkg" ] || { echo "the mirror has none of: $PACKAGES ($SUITES)" >&2; exit 4; }
+# first_of PACKAGE...: sets pkg and version to those of the first that the mirror has.
+first_of() {
+  for pkg in "$@"; do
+    version=$(apt-cache -c "$w/apt/apt.conf" --no-all-versions show "$pkg" 2>/dev/null | sed -n 's/^Version: //p' | head -n1) || true
+    [ -z "$version" ] || return 0
+  done
+  echo "the mirror has none of: $* ($SUITES)" >&2
+  exit 4
+}
+first_of $PACKAGES
 v=${version#*:}
 case ${v%%[!0-9.]*}. in
 "${WANT:+$WANT.}"*) ;;
@@ -92,6 +98,12 @@ read -r count size < <(apt-get -c "$w/apt/apt.conf" -qq -y --print-uris install 
 echo "fetching $pkg $v with its libraries ($count packages, $size MB, once)"
 # --download-only resolves the whole closure but installs nothing.
 apt-get -c "$w/apt/apt.conf" -qq -y --download-only install "$pkg" >&2
+if [ -n "$PLUGINS" ]; then
+  first_of $PLUGIN_PACKAGES
+  echo "fetching $PLUGINS of $pkg $version"
+  mkdir "$w/apt/plugins"
+  (cd "$w/apt/plugins" && apt-get -c "$w/apt/apt.conf" -qq download "$pkg=$version" >&2)
+fi
 
 echo "unpacking"
 for d in "$w"/apt/cache/archives/*.deb; do
@@ -101,6 +113,9 @@ for d in "$w"/apt/cache/archives/*.deb; do
   dpkg-deb -f "$d" Package Version | paste -sd' '
 done | sed 's/Package: //;s/Version: //' >"$w/packages.txt"
 r=$w/root
+for p in $PLUGINS; do
+  dpkg-deb --fsys-tarfile "$w"/apt/plugins/*.deb | tar -x -C "$r" --no-same-owner "./usr/lib/mysql/plugin/$p"
+done
 # merged-/usr links, so that the same tree also serves for an image
 for l in bin sbin lib lib64; do
   if [ -d "$r/$l" ] && [ ! -L "$r/$l" ]; then mkdir -p "$r/usr/$l"; cp -a "$r/$l/." "$r/usr/$l/"; rm -rf "${r:?}/$l"; fi
