@@ -43,3 +43,21 @@ type Tx interface {
 	// not be taken for committed.
 	Confirm(ctx context.Context, tx *sql.Tx, consumer, id string) error
 }
+
+// BatchTx is a [Tx] that takes many messages into one transaction at the cost of
+// about one statement. [SQL] is one.
+type BatchTx interface {
+	Tx
+	// ClaimBatch inserts the marks of all ids in tx and waits while another
+	// transaction holds an uncommitted one of them. fresh has one entry per ID, in
+	// the order of ids: true when the mark is now tx's own and the message is to be
+	// handled in tx, false when a committed mark was there. Of an ID that occurs
+	// several times in ids the first is fresh and the others are not. That all are
+	// known is no error. Whatever the order of ids is, marks are inserted in the
+	// order of the IDs, so that batches which overlap wait for each other and do
+	// not deadlock. After any error tx has to be rolled back.
+	ClaimBatch(ctx context.Context, tx *sql.Tx, consumer string, ids []string) (fresh []bool, err error)
+	// ConfirmBatch is Confirm for the fresh ones of ids that ClaimBatch was given:
+	// an error says that at least one of their marks is no longer in tx.
+	ConfirmBatch(ctx context.Context, tx *sql.Tx, consumer string, ids []string) error
+}
