@@ -2,9 +2,11 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,8 @@ type fakeSource struct {
 	more  chan struct{}
 	begin func() checkpoint.Position
 	fail  error // returned behind the last transaction
+
+	unreachable atomic.Bool // for Verify
 }
 
 func newFakeSource() *fakeSource { return &fakeSource{more: make(chan struct{})} }
@@ -50,7 +54,14 @@ func (f *fakeSource) Begin(context.Context) (checkpoint.Position, error) {
 	return checkpoint.Position{Flavor: checkpoint.MySQL}, nil
 }
 
-func (f *fakeSource) Verify(context.Context, checkpoint.Position) error { return nil }
+func (f *fakeSource) Verify(context.Context, checkpoint.Position) error {
+	if f.unreachable.Load() {
+		return errUnreachable
+	}
+	return nil
+}
+
+var errUnreachable = errors.New("no way to the source")
 
 func (f *fakeSource) Stream(ctx context.Context, p checkpoint.Position, yield func(*checkpoint.Transaction) error) error {
 	for i := 0; ; {

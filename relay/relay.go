@@ -46,7 +46,8 @@ type Status struct {
 	Stored time.Time `json:"stored"`
 	// Events counts what this relay published since it started.
 	Events uint64 `json:"events"`
-	// Trouble is why the last commit had no OK; empty once one has.
+	// Trouble is why the last commit had no OK, why the checkpoint can't be read, or
+	// why this relay can't take over. Empty once that goes well again, or another one leads.
 	Trouble string `json:"trouble,omitempty"`
 }
 
@@ -116,12 +117,17 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // notLeading logs why a take-over could not be tried: first, and then rarely.
 func (r *Relay) notLeading(failures int, err error) {
-	r.mu.Lock()
-	r.status.Trouble = err.Error()
-	r.mu.Unlock()
+	r.trouble(err.Error())
 	if failures%20 == 0 {
 		r.log.Warn("can't take over; trying again", slog.Any("error", err))
 	}
+}
+
+// trouble notes what goes wrong; "" that it no longer does.
+func (r *Relay) trouble(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Trouble = text
 }
 
 // term is one turn: stand by, take over, lead. A nil error means: stand by
@@ -177,6 +183,7 @@ func (r *Relay) observe(held store.Held) {
 	r.epoch = max(r.epoch, held.Epoch)
 	if r.status.Seq != held.Seq || r.status.Checkpoint.Nonce != held.Nonce {
 		r.status.Stored = time.Now()
+		r.status.Trouble = "" // somebody leads: us, or one that we stand by for
 	}
 	r.status.Leader, r.status.Seq, r.status.Checkpoint = held.Instance, held.Seq, held.Checkpoint
 }
@@ -186,7 +193,6 @@ func (r *Relay) committed(held store.Held, b *batch, took time.Duration) {
 	r.observe(held)
 	r.mu.Lock()
 	r.status.Events += uint64(len(b.msgs))
-	r.status.Trouble = ""
 	r.mu.Unlock()
 	r.offerCopy(held)
 	if r.cfg.Hooks.Committed != nil {
@@ -200,9 +206,7 @@ func (r *Relay) settled(v verdict, cause error) {
 	if cause != nil {
 		text = cause.Error()
 	}
-	r.mu.Lock()
-	r.status.Trouble = text
-	r.mu.Unlock()
+	r.trouble(text)
 	r.log.Warn("a commit had no OK; asked the stream", slog.String("found", string(v)), slog.Any("cause", cause))
 	if r.cfg.Hooks.Settled != nil {
 		r.cfg.Hooks.Settled(string(v), cause)

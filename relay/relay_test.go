@@ -139,28 +139,10 @@ func TestForcedDoubleLeaders(t *testing.T) {
 		r := start(t, Config{Source: src, Conn: srv.Connect(t), Instance: name})
 		relays = append(relays, r)
 	}
-	usurp := func(r *running) { // a compare-and-set by hand, as a take-over would write it
-		held, err := r.store.Load(t.Context())
-		if err != nil {
-			return
-		}
-		pub, err := newPublisher(r.cfg.Conn, r.store.Subject(), time.Second)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer pub.close()
-		w, err := r.prepareTakeOver(held, held.Epoch+1)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		_, _ = pub.commitAndWait(t.Context(), w)
-	}
 	for i := range 300 {
 		src.commit(i%3+1, []byte("p"))
 		if i%20 == 0 {
-			usurp(relays[i/20%3])
+			usurp(t, relays[i/20%3], "")
 		}
 	}
 	want := src.ids()
@@ -169,6 +151,27 @@ func TestForcedDoubleLeaders(t *testing.T) {
 	if got := streamed(t, nc); !slices.Equal(got, want) {
 		t.Fatalf("stream holds %d events, want %d, or not in order", len(got), len(want))
 	}
+}
+
+// usurp is a compare-and-set by hand, as a take-over would write it: by r itself,
+// or by another instance.
+func usurp(t *testing.T, r *running, instance string) {
+	t.Helper()
+	held, err := r.store.Load(t.Context())
+	if err != nil {
+		return
+	}
+	pub, err := newPublisher(r.cfg.Conn, r.store.Subject(), time.Second)
+	must(t, err)
+	defer pub.close()
+	w, err := r.prepareTakeOver(held, held.Epoch+1)
+	must(t, err)
+	if instance != "" {
+		w.checkpoint.Instance = instance
+		w.record, err = w.checkpoint.Encode()
+		must(t, err)
+	}
+	_, _ = pub.commitAndWait(t.Context(), w)
 }
 
 func TestBrokerRestarts(t *testing.T) {

@@ -23,7 +23,7 @@ func (r *Relay) standBy(ctx context.Context) (*store.Held, error) {
 	changed := time.Now()
 	tick := time.NewTicker(r.cfg.Heartbeat / 4)
 	defer tick.Stop()
-	for try := 0; ; try++ {
+	for try, unread := 0, false; ; try++ {
 		readCtx, cancel := context.WithTimeout(ctx, r.cfg.CommitTimeout)
 		held, err := r.store.Load(readCtx)
 		cancel()
@@ -34,10 +34,14 @@ func (r *Relay) standBy(ctx context.Context) (*store.Held, error) {
 			return nil, r.foreignCheckpoint(err)
 		case err != nil && ctx.Err() == nil:
 			r.unreadable(try, err)
-			changed = time.Now()
+			unread, changed = true, time.Now()
 		case err != nil:
 			return nil, ctx.Err()
 		default:
+			if unread {
+				unread = false
+				r.trouble("")
+			}
 			r.observe(held)
 			if held.Released || held.Instance == r.cfg.Instance {
 				return &held, nil
@@ -60,9 +64,7 @@ func (r *Relay) standBy(ctx context.Context) (*store.Held, error) {
 
 // unreadable logs the first failure to read the checkpoint and then every 20th.
 func (r *Relay) unreadable(try int, err error) {
-	r.mu.Lock()
-	r.status.Trouble = err.Error()
-	r.mu.Unlock()
+	r.trouble(err.Error())
 	if try%20 == 0 {
 		r.log.Warn("can't read the checkpoint; trying again", slog.Any("error", err))
 	}
