@@ -34,12 +34,12 @@ func newQueue(e *engine) *queue {
 	return &queue{e, make(chan *delivery, 2*e.cfg.capacity()+64), make(chan struct{}, 1)}
 }
 
-func (q *queue) open(ctx context.Context) (durable string, err error) {
+func (q *queue) open(ctx context.Context) (streamName, durable string, err error) {
 	stream, err := q.prepare(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return q.cfg.Name, q.ensureDurable(ctx, stream, q.durable())
+	return q.cfg.Stream, q.cfg.Name, q.ensureDurable(ctx, stream, q.durable())
 }
 
 // room asks once half of all places are free.

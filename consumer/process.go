@@ -51,8 +51,7 @@ func (e *engine) judge(d *delivery) Outcome {
 	if wait := time.Until(msg.DeliverAt); wait > 0 {
 		return Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
 	}
-	delayed := msg.DeliverAt.After(msg.Published)
-	msg.Attempt = e.ledger.attempt(msg.Sequence, d.delivered, delayed)
+	msg.Attempt = e.ledger.attempt(d)
 	if e.policy().hopeless(msg.Attempt) {
 		return Outcome{Kind: DeadLettered, Err: fmt.Errorf("delivered %d times, far above the limit of %d attempts: "+
 			"its handler may be killing the process", d.delivered, e.cfg.MaxDeliver)}
@@ -93,10 +92,11 @@ func (e *engine) settle(d *delivery, out Outcome) {
 	e.cfg.Hooks.beforeSettle(d.msg, out)
 	switch out.Kind {
 	case Deferred:
-		e.ledger.deferred(d.msg.Sequence)
+		e.ledger.deferred(d)
 	case Retried:
+		e.ledger.failed(d)
 	default:
-		e.ledger.forget(d.msg.Sequence)
+		e.ledger.forget(d)
 	}
 	if err := e.dispatch.conclude(d, out); err != nil {
 		e.log.LogAttrs(e.work, slog.LevelWarn, "could not tell the broker; it delivers the message again",

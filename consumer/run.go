@@ -70,6 +70,7 @@ func (e *engine) partitioned() bool { return e.partitions.Load() > 0 }
 type delivery struct {
 	raw       *nats.Msg
 	msg       *Message
+	at        place // where it was read; of a replay that is not msg.Sequence
 	delivered uint64
 	err       error // it could not be decoded
 }

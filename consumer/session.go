@@ -23,8 +23,9 @@ const (
 
 // feed is one durable consumer on the broker, and where its messages go in this process.
 type feed interface {
-	// open makes the durable consumer ready, before each session, and returns its name.
-	open(ctx context.Context) (durable string, err error)
+	// open makes the durable consumer ready, before each session, and says on which
+	// stream it is and what it is called.
+	open(ctx context.Context) (stream, durable string, err error)
 	// room is how many messages to ask for now: 0 until it is worth a request.
 	room() int
 	// freed is signalled when room may have grown.
@@ -40,6 +41,7 @@ type feed interface {
 type session struct {
 	*engine
 	feed    feed
+	stream  string
 	durable string
 	nc      *nats.Conn
 	sub     *nats.Subscription
@@ -55,11 +57,11 @@ type session struct {
 func (e *engine) session(ctx context.Context, f feed) (opened bool, err error) {
 	setupCtx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	durable, err := f.open(setupCtx)
+	stream, durable, err := f.open(setupCtx)
 	if err != nil {
 		return false, err
 	}
-	s := &session{engine: e, feed: f, durable: durable, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*e.cfg.capacity()+64)}
+	s := &session{engine: e, feed: f, stream: stream, durable: durable, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*e.cfg.capacity()+64)}
 	s.inbox = s.nc.NewInbox()
 	s.sub, err = s.nc.ChanSubscribe(s.inbox+".*", s.msgs)
 	if err != nil {
@@ -130,7 +132,7 @@ func (s *session) pull() (<-chan time.Time, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.nc.PublishRequest(s.apiPrefix()+"CONSUMER.MSG.NEXT."+s.cfg.Stream+"."+s.durable, s.reply(), body)
+	err = s.nc.PublishRequest(s.apiPrefix()+"CONSUMER.MSG.NEXT."+s.stream+"."+s.durable, s.reply(), body)
 	if err != nil {
 		return nil, fmt.Errorf("pull: %w", err)
 	}
@@ -205,7 +207,7 @@ func (s *session) accept(m *nats.Msg) {
 	}
 	msg, err := decode(m, s.cfg.SubjectPrefix, s.partitioned())
 	msg.Sequence, msg.Published, msg.Attempt = meta.Sequence.Stream, meta.Timestamp, int(meta.NumDelivered)
-	s.feed.accept(&delivery{raw: m, msg: msg, delivered: meta.NumDelivered, err: err})
+	s.feed.accept(&delivery{raw: m, msg: msg, at: place{s.stream, meta.Sequence.Stream}, delivered: meta.NumDelivered, err: err})
 }
 
 // close ends the subscription so that nothing that is on its way is lost: what

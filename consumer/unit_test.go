@@ -116,30 +116,6 @@ func TestMatchAndOverlap(t *testing.T) {
 	}
 }
 
-func TestLedger(t *testing.T) {
-	l := newLedger(2)
-	step := func(delivered uint64, delayed bool, want int) {
-		t.Helper()
-		if got := l.attempt(7, delivered, delayed); got != want {
-			t.Fatalf("delivery %d is attempt %d, want %d", delivered, got, want)
-		}
-	}
-	step(1, false, 1)
-	l.deferred(7)
-	step(2, false, 1)
-	l.deferred(7)
-	step(3, false, 1)
-	step(4, false, 2) // the third failed
-	l.forget(7)
-	step(4, false, 4) // what was forgotten counts
-	l.forget(7)
-	step(2, true, 1) // another process held it back
-	step(3, true, 2)
-	l.deferred(8)
-	l.deferred(9) // pushes 7 out
-	step(3, false, 3)
-}
-
 func TestDecode(t *testing.T) {
 	m := nats.NewMsg("outbox.5.orders.created")
 	m.Header = nats.Header{
