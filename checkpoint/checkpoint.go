@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// Version is the newest form of the record that this code reads and writes.
-const Version = 1
+// Version is the newest form of the record that this code reads and writes. Form 2
+// has a file position, or transactions that are named by one; what has neither is
+// written as form 1, which older versions read.
+const Version = 2
 
 // ErrNewer is returned by [Decode] for a record that a newer binjet wrote.
 // Reading on without understanding it could skip or repeat events.
@@ -43,7 +45,7 @@ type Checkpoint struct {
 
 // Encode returns the record as it is stored.
 func (c Checkpoint) Encode() ([]byte, error) {
-	c.V = Version
+	c.V = c.Form()
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode checkpoint: %w", err)

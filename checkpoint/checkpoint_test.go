@@ -27,7 +27,7 @@ func TestRecordRoundTrip(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	if _, err := Decode([]byte(`{"v":2,"source":"shop"}`)); !errors.Is(err, ErrNewer) {
+	if _, err := Decode([]byte(`{"v":3,"source":"shop"}`)); !errors.Is(err, ErrNewer) {
 		t.Errorf("a newer record: %v", err)
 	}
 	for _, data := range []string{"", "null", "{}", "[]", `{"v":1}`, `{"v":1,"source":"s","nonce":"n","epoch":1,"resume":"?"}`} {

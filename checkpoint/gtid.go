@@ -17,9 +17,13 @@ const (
 )
 
 // GTID names one transaction. It is comparable; the zero value names none.
+//
+// Where a MySQL server is read by file and position, File is set, and the name is
+// where the transaction's group begins: of that server only, and in no GTID set.
 type GTID struct {
 	Flavor Flavor
-	N      uint64 // transaction number (MySQL) or sequence number (MariaDB)
+	N      uint64 // transaction number (MySQL), sequence number (MariaDB), or offset in File
+	File   string // MySQL without GTIDs: the binlog file
 
 	UUID [16]byte // MySQL: the server of origin
 	Tag  string   // MySQL 8.3 and later; usually empty
@@ -30,14 +34,19 @@ type GTID struct {
 // IsZero reports whether g names no transaction.
 func (g GTID) IsZero() bool { return g.Flavor == "" }
 
-// String is the server's own notation: uuid:n, uuid:tag:n or domain-server-n.
+// String is the server's own notation: uuid:n, uuid:tag:n or domain-server-n; or
+// file:offset.
 func (g GTID) String() string {
 	switch g.Flavor {
 	case MySQL:
-		if g.Tag != "" {
-			return formatUUID(g.UUID) + ":" + g.Tag + ":" + strconv.FormatUint(g.N, 10)
+		n := ":" + strconv.FormatUint(g.N, 10)
+		switch {
+		case g.File != "":
+			return g.File + n
+		case g.Tag != "":
+			return formatUUID(g.UUID) + ":" + g.Tag + n
 		}
-		return formatUUID(g.UUID) + ":" + strconv.FormatUint(g.N, 10)
+		return formatUUID(g.UUID) + n
 	case MariaDB:
 		return fmt.Sprintf("%d-%d-%d", g.Domain, g.Server, g.N)
 	}
@@ -48,6 +57,9 @@ func (g GTID) String() string {
 func ParseGTID(s string) (GTID, error) {
 	if s == "" {
 		return GTID{}, nil
+	}
+	if p, err := ParseFilePosition(s); err == nil {
+		return GTID{Flavor: MySQL, File: p.File, N: p.Offset}, nil
 	}
 	set, err := ParseGTIDSet(s)
 	if err != nil {

@@ -61,10 +61,13 @@ func (s GTIDSet) Clone() GTIDSet {
 
 // Add puts g into the set. In MariaDB it becomes the domain's position, also
 // when its sequence number is lower: the order of the binlog is what counts there.
+// A transaction that is named by file and offset is of no set.
 func (s *GTIDSet) Add(g GTID) {
 	switch g.Flavor {
 	case MySQL:
-		s.addInterval(origin{g.UUID, g.Tag}, interval{g.N, g.N})
+		if g.File == "" {
+			s.addInterval(origin{g.UUID, g.Tag}, interval{g.N, g.N})
+		}
 	case MariaDB:
 		if s.domains == nil {
 			s.domains = make(map[uint32]GTID)

@@ -14,6 +14,9 @@ type Position struct {
 	// Resume is the GTID set to dump from: it holds only transactions that are
 	// wholly published, or that had nothing to publish.
 	Resume GTIDSet `json:"resume"`
+	// Binlog takes the place of Resume, which is empty then, where MySQL is read
+	// without GTIDs: everything before it is what Resume would hold.
+	Binlog FilePosition `json:"binlog,omitzero"`
 	// Partial is set while a transaction larger than a batch is being published.
 	Partial *Partial `json:"partial,omitempty"`
 	// Snapshot is set until the rows that lay in the tables at the start are published.
@@ -64,7 +67,10 @@ type Snapshot struct {
 // a part of one that is too large to hold, or some rows of a snapshot. One
 // without messages moves the position only.
 type Transaction struct {
-	GTID      GTID
+	GTID GTID
+	// Binlog is the position behind it where files are read by position. Without a
+	// GTID it is all there is: another file begins.
+	Binlog    FilePosition
 	Committed time.Time
 	Messages  []binjet.Message
 	// Invalid lists those of Messages that can't be published, by index, ascending.
@@ -88,8 +94,8 @@ type Transaction struct {
 	// Decided is the XID of the XA transaction that this one commits or rolls back.
 	Decided string
 
-	// Snapshot, when set, is the progress after these rows; At is the position the
-	// snapshot was taken at. End says that the snapshot is complete.
+	// Snapshot, when set, is the progress after these rows; At, or Binlog, is the
+	// position the snapshot was taken at. End says that the snapshot is complete.
 	Snapshot *Snapshot
 	At       GTIDSet
 	End      bool
@@ -99,6 +105,10 @@ type Transaction struct {
 	// Lost, when not empty, are transactions that nobody can read any more and that
 	// an operator gave up: the position moves past them. Nothing else is set then.
 	Lost GTIDSet
+
+	// Restated, when set, is the position in other words: GTIDs in place of a file
+	// position. Nothing else is set then.
+	Restated *Position
 }
 
 // Invalid is an outbox row that can't be published. Its message is what could be
@@ -118,6 +128,10 @@ func (p Position) Clone() Position {
 // Apply moves p past tx. Parts of a transaction only count what is done of it: p
 // moves past the transaction with its last part.
 func (p *Position) Apply(tx *Transaction) {
+	if tx.Restated != nil {
+		*p = tx.Restated.Clone()
+		return
+	}
 	if tx.ServerUUID != "" {
 		p.ServerUUID = tx.ServerUUID
 	}
@@ -129,7 +143,7 @@ func (p *Position) Apply(tx *Transaction) {
 		return
 	}
 	if tx.Snapshot != nil {
-		p.Resume = tx.At.Clone()
+		p.Resume, p.Binlog = tx.At.Clone(), tx.Binlog
 		p.Snapshot = tx.Snapshot
 		if tx.End {
 			p.Snapshot = nil
@@ -160,6 +174,12 @@ func (p *Position) Skip(set GTIDSet, last *Transaction) {
 
 // passed notes the transaction that p has just moved past.
 func (p *Position) passed(tx *Transaction, rows int) {
+	if !tx.Binlog.IsZero() {
+		p.Binlog = tx.Binlog
+	}
+	if tx.GTID.IsZero() {
+		return
+	}
 	last := &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before, View: tx.View}
 	if tx.Decided != "" {
 		last.Rows, last.Hash = 0, 0

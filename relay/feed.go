@@ -24,7 +24,7 @@ type feeder struct {
 
 // feed puts tx into the queue, in parts when it does not fit into one batch.
 func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
-	if len(tx.Messages) == 0 && tx.Snapshot == nil && tx.Lost.IsEmpty() && !tx.More && tx.Offset == 0 && tx.Prepared == nil && tx.Decided == "" {
+	if len(tx.Messages) == 0 && tx.Snapshot == nil && tx.Lost.IsEmpty() && !tx.More && tx.Offset == 0 && tx.Prepared == nil && tx.Decided == "" && tx.Restated == nil {
 		f.queue.skip(tx)
 		return nil
 	}

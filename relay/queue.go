@@ -80,6 +80,11 @@ func (q *queue) skip(tx *checkpoint.Transaction) {
 	}
 	last := &q.items[len(q.items)-1]
 	last.skipped.Add(tx.GTID)
+	if tx.GTID.IsZero() && last.last != nil { // only the position moves on
+		moved := *last.last
+		moved.Binlog = tx.Binlog
+		tx = &moved
+	}
 	last.last = tx
 	notify(q.ready)
 }

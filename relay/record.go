@@ -32,7 +32,7 @@ func (r *Relay) prepareTakeOver(held store.Held, epoch uint64) (*write, error) {
 }
 
 func (r *Relay) seal(b *batch, held store.Held, c checkpoint.Checkpoint) (*write, error) {
-	c.V = checkpoint.Version
+	c.V = c.Form()
 	c.Source = r.cfg.Name
 	c.Instance = r.cfg.Instance
 	c.Nonce = randomToken(12)

@@ -44,7 +44,7 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 		return store.Held{}, err
 	}
 	r.log.Info("leading", slog.Uint64("epoch", epoch), slog.Uint64("seq", led.Seq), slog.Uint64("events_so_far", led.Count),
-		slog.String("position", led.Resume.String()))
+		slog.String("position", led.Where()))
 	return led, nil
 }
 

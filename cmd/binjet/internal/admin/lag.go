@@ -18,7 +18,7 @@ import (
 //
 // Commit times of MariaDB have whole seconds, so up to one second of it is not real.
 type lag struct {
-	published checkpoint.GTIDSet
+	published checkpoint.Position
 	newest    checkpoint.GTID // read, with rows, and not published
 	oldest    time.Time       // commit time of the oldest such; zero when there is none
 	late      time.Duration   // of the last transaction when it was read
@@ -29,7 +29,7 @@ func (l *lag) read(g checkpoint.GTID, committed time.Time, rows int, now time.Ti
 	if !committed.IsZero() {
 		l.late = max(0, now.Sub(committed))
 	}
-	if rows == 0 || l.published.Contains(g) { // the reader says so after the relay may have published it
+	if rows == 0 || l.published.Has(g) { // the reader says so after the relay may have published it
 		return
 	}
 	l.newest = g
@@ -40,10 +40,10 @@ func (l *lag) read(g checkpoint.GTID, committed time.Time, rows int, now time.Ti
 
 // committed notes the position of a checkpoint that the stream holds.
 func (l *lag) committed(p checkpoint.Position) {
-	l.published = p.Resume
+	l.published = p
 	switch {
 	case l.newest.IsZero():
-	case l.published.Contains(l.newest):
+	case l.published.Has(l.newest), l.newest.File != "" && p.Binlog.IsZero(): // the position came to be one of GTIDs
 		l.newest, l.oldest = checkpoint.GTID{}, time.Time{}
 	case p.Last != nil && p.Last.Committed.After(l.oldest):
 		l.oldest = p.Last.Committed

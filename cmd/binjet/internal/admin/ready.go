@@ -46,7 +46,7 @@ func (w *Watch) Report() Report {
 	if status.Seq > 0 {
 		c := status.Checkpoint
 		r.Checkpoint = &CheckpointReport{Seq: status.Seq, Epoch: c.Epoch, AgeSeconds: now.Sub(status.Stored).Seconds(),
-			Count: c.Count, Position: c.Resume.String(), Released: c.Released}
+			Count: c.Count, Position: c.Where(), Released: c.Released}
 	}
 	r.Reasons = reasons(status, link, now, w.stale)
 	r.Ready = len(r.Reasons) == 0
