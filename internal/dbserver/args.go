@@ -2,6 +2,9 @@ package dbserver
 
 // serverArgs are the options that a server runs with wherever it runs.
 func serverArgs(o Options) []string {
+	if o.Flavor == PostgreSQL {
+		return postgresArgs(o)
+	}
 	args := []string{
 		"--server-id=1", "--skip-name-resolve",
 		"--log-bin=binlog", "--binlog-format=ROW",

@@ -24,7 +24,7 @@ type child struct {
 // at any time.
 func startChild(cmd *exec.Cmd) (*child, error) {
 	c := &child{cmd: cmd, done: make(chan struct{})}
-	cmd.SysProcAttr = childAttr()
+	tieChild(cmd)
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()

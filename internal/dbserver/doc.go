@@ -1,5 +1,5 @@
-// Package dbserver gets and runs throw-away MySQL and MariaDB servers: for the
-// tests, for the quick-start example and for development on a laptop.
+// Package dbserver gets and runs throw-away MySQL, MariaDB and PostgreSQL servers:
+// for the tests, for the quick-start example and for development on a laptop.
 //
 // # Why not simply a container
 //
@@ -10,8 +10,9 @@
 // way of five. [Start] takes the first of these that gives a server of the
 // wanted flavour and version:
 //
-//  1. the program named by BINJET_TEST_MYSQLD or BINJET_TEST_MARIADBD;
-//  2. mysqld or mariadbd on PATH or in a system directory;
+//  1. the program named by BINJET_TEST_MYSQLD, BINJET_TEST_MARIADBD or
+//     BINJET_TEST_POSTGRES;
+//  2. mysqld, mariadbd or postgres on PATH or in a system directory;
 //  3. a server fetched earlier, in ${XDG_CACHE_HOME:-$HOME/.cache}/binjet;
 //  4. Docker, with an image that is present already (BINJET_MYSQL_IMAGE and
 //     BINJET_MARIADB_IMAGE, or the official image): nothing is ever pulled;
@@ -29,6 +30,21 @@
 // root without password, listening on 127.0.0.1 only. A transaction that was
 // committed survives [Server.Kill]: redo log and binlog reach the operating
 // system at every commit. Only with [Options.Durable] do they reach the disk.
+//
+// # PostgreSQL
+//
+// It is here for the inbox of a consumer, and used like the others:
+//
+//	s, err := dbserver.Start(ctx, dbserver.Options{Flavor: dbserver.PostgreSQL})
+//	db, err := sql.Open("pgx", s.DSN("")) // superuser postgres, database postgres
+//	err = s.Kill()                        // and all of its backends; then s.Restart(ctx)
+//
+// The initdb program has to be beside postgres; both are looked for in
+// /usr/lib/postgresql/*/bin too. PostgreSQL refuses to run as root: of a root
+// process it is a child with nobody's account, its data belongs to nobody, and
+// what is fetched lies in /var/cache/binjet, since nobody can't look into root's
+// home. With [Options.Dir] every directory above it has to be open to nobody.
+// There is no Docker way.
 //
 // # Who ends it
 //

@@ -30,6 +30,9 @@ type container struct {
 
 // fromDocker looks for an image that is here already.
 func fromDocker(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
+	if o.Flavor == PostgreSQL {
+		return nil, errors.New("not for PostgreSQL")
+	}
 	if o.Dir != "" {
 		return nil, errors.New("not with Options.Dir: a container keeps its data in a volume")
 	}

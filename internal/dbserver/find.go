@@ -48,9 +48,12 @@ func (e *UnavailableError) Error() string {
 		fmt.Fprintf(&b, "  %s: %s\n", a.Source, strings.ReplaceAll(a.Err.Error(), "\n", "\n    "))
 	}
 	v, image := e.Flavor.vars()
-	fmt.Fprintf(&b, "Do one of these: install %s (the package is called %s on most systems); set %s to a server program; "+
-		"start Docker and `docker pull %s`, or name a local image in %s.",
-		e.Flavor, e.Flavor.packageName(), v, e.Flavor.images(e.Version)[0], image)
+	fmt.Fprintf(&b, "Do one of these: install %s (the package is called %s on most systems); set %s to a server program",
+		e.Flavor, e.Flavor.packageName(), v)
+	if image != "" {
+		fmt.Fprintf(&b, "; start Docker and `docker pull %s`, or name a local image in %s", e.Flavor.images(e.Version)[0], image)
+	}
+	b.WriteString(".")
 	return b.String()
 }
 
@@ -68,21 +71,42 @@ func (f Flavor) name() string { return string(f) }
 
 // vars are the environment variables for a program and for an image.
 func (f Flavor) vars() (program, image string) {
-	if f == MariaDB {
+	switch f {
+	case MariaDB:
 		return "BINJET_TEST_MARIADBD", "BINJET_MARIADB_IMAGE"
+	case PostgreSQL:
+		return "BINJET_TEST_POSTGRES", "" // no container
 	}
 	return "BINJET_TEST_MYSQLD", "BINJET_MYSQL_IMAGE"
 }
 
-func (f Flavor) packageName() string { return f.name() + "-server" }
+func (f Flavor) packageName() string {
+	if f == PostgreSQL {
+		return f.name()
+	}
+	return f.name() + "-server"
+}
 
 // programs are the names a server program may have. MariaDB's packages also
 // make a mysqld, so only its version tells.
 func (f Flavor) programs() []string {
-	if f == MariaDB {
+	switch f {
+	case MariaDB:
 		return []string{"mariadbd", "mysqld"}
+	case PostgreSQL:
+		return []string{"postgres"}
 	}
 	return []string{"mysqld"}
+}
+
+// programDirs are where a system keeps server programs beside PATH.
+func (f Flavor) programDirs() ([]string, error) {
+	if f != PostgreSQL {
+		return []string{"/usr/sbin", "/usr/local/sbin", "/usr/libexec"}, nil
+	}
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin") // Debian's and Ubuntu's, one for each version
+	slices.Reverse(dirs)
+	return append(dirs, "/usr/local/pgsql/bin"), err
 }
 
 // plugins are storage engines that the packages keep apart from the server's program.
@@ -134,7 +158,11 @@ func fromEnv(ctx context.Context, o Options, getenv func(string) string) (launch
 }
 
 func fromSystem(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
-	dirs := append(filepath.SplitList(getenv("PATH")), "/usr/sbin", "/usr/local/sbin", "/usr/libexec")
+	more, err := o.Flavor.programDirs()
+	if err != nil {
+		return nil, err
+	}
+	dirs := append(filepath.SplitList(getenv("PATH")), more...)
 	var found []string
 	for _, name := range o.Flavor.programs() {
 		for _, dir := range dirs {
@@ -144,7 +172,7 @@ func fromSystem(ctx context.Context, o Options, getenv func(string) string) (lau
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no %s on PATH or in /usr/sbin", strings.Join(o.Flavor.programs(), " or "))
+		return nil, fmt.Errorf("no %s on PATH or in %s", strings.Join(o.Flavor.programs(), " or "), more[0])
 	}
 	return firstHost(ctx, o, found)
 }

@@ -23,8 +23,12 @@ type host struct {
 // template belongs to that: a program that cannot initialise a data directory
 // (a package without its data files, a security profile that keeps it in
 // /var/lib) is no good, and the next way may be.
-func newHost(ctx context.Context, o Options, program string) (*host, error) {
-	out, err := output(ctx, program, "--no-defaults", "--version")
+func newHost(ctx context.Context, o Options, program string) (launcher, error) {
+	ask := []string{"--no-defaults", "--version"}
+	if o.Flavor == PostgreSQL {
+		ask = ask[1:]
+	}
+	out, err := output(ctx, program, ask...)
 	if err != nil {
 		return nil, fmt.Errorf("%s does not run: %w", program, err)
 	}
@@ -38,6 +42,9 @@ func newHost(ctx context.Context, o Options, program string) (*host, error) {
 	h := &host{program: program, build: b, opts: o}
 	if err := h.makeTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("%s cannot initialise a data directory: %w", program, err)
+	}
+	if o.Flavor == PostgreSQL {
+		return &postgres{h}, nil
 	}
 	return h, nil
 }

@@ -13,16 +13,21 @@ import (
 // Flavor is the kind of server.
 type Flavor string
 
-// The two flavours.
+// The flavours. PostgreSQL is no source of events: it is here for the inbox of a
+// consumer.
 const (
-	MySQL   Flavor = "mysql"
-	MariaDB Flavor = "mariadb"
+	MySQL      Flavor = "mysql"
+	MariaDB    Flavor = "mariadb"
+	PostgreSQL Flavor = "postgresql"
 )
 
 // String is the product's own spelling of its name.
 func (f Flavor) String() string {
-	if f == MariaDB {
+	switch f {
+	case MariaDB:
 		return "MariaDB"
+	case PostgreSQL:
+		return "PostgreSQL"
 	}
 	return "MySQL"
 }
@@ -46,7 +51,7 @@ func allSources() []Source {
 // Options says what server to start. The zero value is any MySQL, on a free
 // port, in a directory of its own that [Server.Close] removes.
 type Options struct {
-	// Flavor is MySQL or MariaDB. Default: MySQL.
+	// Flavor is MySQL, MariaDB or PostgreSQL. Default: MySQL.
 	Flavor Flavor
 
 	// Version is a version or the beginning of one, by whole numbers: "9", "9.7",
@@ -65,11 +70,11 @@ type Options struct {
 	Port int
 
 	// Args are more server options, behind (so that they win over) the usual ones:
-	// "--server-id=2", "--max-binlog-size=4096".
+	// "--server-id=2", "--max-binlog-size=4096"; for PostgreSQL "-c", "max_connections=10".
 	Args []string
 
 	// Durable makes every commit reach the disk (sync_binlog=1,
-	// innodb_flush_log_at_trx_commit=1). Without it a commit survives the death of
+	// innodb_flush_log_at_trx_commit=1; fsync=on). Without it a commit survives the death of
 	// the server process, but not that of the machine. Default: false, as it is slow.
 	Durable bool
 
@@ -107,7 +112,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, err
 	}
 	if o.CacheDir == "" {
-		dir, err := defaultCacheDir(os.Getenv)
+		dir, err := o.Flavor.cacheDir(os.Getenv)
 		if err != nil {
 			return o, err
 		}
@@ -119,8 +124,8 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 func (o Options) validate() error {
-	if o.Flavor != MySQL && o.Flavor != MariaDB {
-		return fmt.Errorf("dbserver: unknown flavour %q: use dbserver.MySQL or dbserver.MariaDB", string(o.Flavor))
+	if o.Flavor != MySQL && o.Flavor != MariaDB && o.Flavor != PostgreSQL {
+		return fmt.Errorf("dbserver: unknown flavour %q: use dbserver.MySQL, dbserver.MariaDB or dbserver.PostgreSQL", string(o.Flavor))
 	}
 	if o.Version != "" {
 		if _, err := parseVersion(o.Version); err != nil {

@@ -35,6 +35,9 @@ func TestPlanFetch(t *testing.T) {
 		{ubuntu, MySQL, "", "noble noble-updates", "mysql-server-core mysql-server-core-8.4 mysql-server-core-8.0"},
 		{mint, MariaDB, "", "noble noble-updates", "mariadb-server-core mariadb-server-core-10.6"},
 		{mintV, MariaDB, "", "noble noble-updates", "mariadb-server-core mariadb-server-core-10.6"},
+		{debian, PostgreSQL, "15", "bookworm", "postgresql-15"},
+		{debian, PostgreSQL, "17.2", "trixie", "postgresql-17"},
+		{ubuntu, PostgreSQL, "16", "noble noble-updates", "postgresql-16"},
 		{fedora, MySQL, "", "", ""},
 		{"", MySQL, "", "", ""},
 	} {
@@ -45,7 +48,7 @@ func TestPlanFetch(t *testing.T) {
 		if err == nil && !slices.Contains(p.env(), "WANT="+c.want) {
 			t.Errorf("the script is not told the version: %q", p.env())
 		}
-		plugins := map[Flavor]string{MySQL: "PLUGINS=", MariaDB: "PLUGINS=ha_blackhole.so"}[c.flavor]
+		plugins := map[Flavor]string{MySQL: "PLUGINS=", MariaDB: "PLUGINS=ha_blackhole.so", PostgreSQL: "PLUGINS="}[c.flavor]
 		if err == nil && !slices.Contains(p.env(), plugins) {
 			t.Errorf("the script is not told %s: %q", plugins, p.env())
 		}

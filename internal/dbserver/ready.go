@@ -15,7 +15,7 @@ import (
 // waitReady waits until the server greets, and gives the version of the
 // greeting. A TCP connection alone says little: Docker's proxy accepts one
 // before there is a server behind it.
-func waitReady(ctx context.Context, addr string, ended <-chan struct{}) (string, error) {
+func waitReady(ctx context.Context, greeting func(context.Context, string) (string, error), addr string, ended <-chan struct{}) (string, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -33,22 +33,28 @@ func waitReady(ctx context.Context, addr string, ended <-chan struct{}) (string,
 	}
 }
 
-// greeting connects and reads the first packet of the MySQL protocol.
-func greeting(ctx context.Context, addr string) (string, error) {
-	d := net.Dialer{Timeout: time.Second}
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return "", err
+// greeting is how a server of this flavour is asked whether it is ready.
+func (f Flavor) greeting() func(context.Context, string) (string, error) {
+	talk := func(rw io.ReadWriter) (string, error) { return readGreeting(rw) }
+	if f == PostgreSQL {
+		talk = postgresGreeting
 	}
-	defer conn.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		return "", err
+	return func(ctx context.Context, addr string) (string, error) {
+		d := net.Dialer{Timeout: time.Second}
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			return "", err
+		}
+		return talk(conn)
 	}
-	return readGreeting(conn)
 }
 
-// readGreeting reads length (3 bytes), sequence number, protocol version 10 and
-// the NUL-terminated server version.
+// readGreeting reads the first packet of the MySQL protocol: length (3 bytes),
+// sequence number, protocol version 10 and the NUL-terminated server version.
 func readGreeting(r io.Reader) (string, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

@@ -54,7 +54,7 @@ func TestWaitReadyBehindProxy(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	v, err := waitReady(t.Context(), l.Addr().String(), nil)
+	v, err := waitReady(t.Context(), MySQL.greeting(), l.Addr().String(), nil)
 	if v != "9.7.4" || err != nil {
 		t.Errorf("got %q, %v", v, err)
 	}
@@ -66,13 +66,13 @@ func TestWaitReadyGivesUp(t *testing.T) {
 	s := Server{port: port}
 	ended := make(chan struct{})
 	close(ended)
-	if _, err := waitReady(t.Context(), s.Addr(), ended); err == nil || !strings.Contains(err.Error(), "ended") {
+	if _, err := waitReady(t.Context(), MySQL.greeting(), s.Addr(), ended); err == nil || !strings.Contains(err.Error(), "ended") {
 		t.Errorf("server that ended: %v", err)
 	}
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	if _, err := waitReady(ctx, s.Addr(), nil); !errors.Is(err, cause) {
+	if _, err := waitReady(ctx, MySQL.greeting(), s.Addr(), nil); !errors.Is(err, cause) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

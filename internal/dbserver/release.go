@@ -48,10 +48,12 @@ type fetchPlan struct {
 	want       string
 
 	plugins, pluginPackages string
+	// stubs are packages that a server names as needed and does not need to run.
+	stubs string
 }
 
 // planFetch chooses suite and packages. Debian's mirror has every suite, so a
-// version is chosen by suite; MySQL is in sid only. Ubuntu has both servers in
+// version is chosen by suite; MySQL is in sid only. Ubuntu has the servers in
 // the release itself (MariaDB in universe), and one version of each.
 func planFetch(r release, f Flavor, want string) (fetchPlan, error) {
 	p := fetchPlan{program: f.programs()[0], codename: r.codename, want: want}
@@ -74,12 +76,41 @@ func planFetch(r release, f Flavor, want string) (fetchPlan, error) {
 	default:
 		return p, fmt.Errorf("works on Debian and Ubuntu only, this is %q", r.pretty)
 	}
+	if f == PostgreSQL {
+		p.packages, p.stubs = postgresPackages(want)
+	}
 	return p, nil
+}
+
+// postgresPackages: each major version has a package of its own, newest first
+// here. The compiler that it links for just-in-time code is loaded only when
+// that is on, and is larger than all the rest.
+func postgresPackages(want string) (packages, stubs string) {
+	majors := []int{19, 18, 17, 16, 15, 14, 13, 12}
+	if v, err := parseVersion(want); err == nil {
+		majors = v[:1]
+	}
+	names := []string{"locales", "tzdata", "ssl-cert", "postgresql-common"}
+	for llvm := 9; llvm <= 23; llvm++ {
+		names = append(names, fmt.Sprintf("libllvm%d", llvm))
+	}
+	var servers []string
+	for _, major := range majors {
+		servers = append(servers, fmt.Sprintf("postgresql-%d", major))
+		names = append(names, fmt.Sprintf("postgresql-client-%d", major))
+	}
+	return strings.Join(servers, " "), strings.Join(names, " ")
 }
 
 func debianSuite(f Flavor, want string) string {
 	v, err := parseVersion(want)
 	switch {
+	case f == PostgreSQL && (err != nil || v[0] == 15):
+		return "bookworm"
+	case f == PostgreSQL && v[0] == 17:
+		return "trixie"
+	case f == PostgreSQL:
+		return "sid"
 	case f == MySQL:
 		return "sid"
 	case err != nil || len(v) == 1 && v[0] == 11: // any, or any 11
@@ -99,7 +130,7 @@ func debianSuite(f Flavor, want string) string {
 func (p fetchPlan) env() []string {
 	return []string{
 		"PROG=" + p.program, "PACKAGES=" + p.packages, "SUITES=" + p.suites, "COMPONENTS=" + p.components,
-		"CODENAME=" + p.codename, "KEYRING=" + p.keyring, "WANT=" + p.want, "LC_ALL=C",
+		"CODENAME=" + p.codename, "KEYRING=" + p.keyring, "WANT=" + p.want, "STUBS=" + p.stubs, "LC_ALL=C",
 		"PLUGINS=" + p.plugins, "PLUGIN_PACKAGES=" + p.pluginPackages,
 	}
 }

@@ -1,6 +1,7 @@
 package dbserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func (s *Server) launch(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	v, err := waitReady(ctx, s.Addr(), c.done)
+	v, err := waitReady(ctx, s.opts.Flavor.greeting(), s.Addr(), c.done)
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: its log %s ends with:\n%s", err, s.LogFile(), logTail(s.LogFile(), info.Size())), s.killChild(c))
 	}
@@ -143,8 +144,14 @@ func (s *Server) current() *child {
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
 // DSN is for github.com/go-sql-driver/mysql: root, without a password, and db
-// as the default database ("" for none).
-func (s *Server) DSN(db string) string { return "root@tcp(" + s.Addr() + ")/" + db }
+// as the default database ("" for none). For PostgreSQL it is a URL, for pgx and
+// lib/pq alike: the superuser postgres, and the database db ("" for postgres).
+func (s *Server) DSN(db string) string {
+	if s.opts.Flavor == PostgreSQL {
+		return "postgres://postgres@" + s.Addr() + "/" + cmp.Or(db, "postgres") + "?sslmode=disable"
+	}
+	return "root@tcp(" + s.Addr() + ")/" + db
+}
 
 // Dir has the error log and, unless the server is in a container, the data
 // directory "data".
@@ -153,7 +160,7 @@ func (s *Server) Dir() string { return s.dir }
 // LogFile is the server's error log; a restart adds to it.
 func (s *Server) LogFile() string { return filepath.Join(s.dir, "err.log") }
 
-// Flavor is MySQL or MariaDB.
+// Flavor is MySQL, MariaDB or PostgreSQL.
 func (s *Server) Flavor() Flavor { return s.opts.Flavor }
 
 // Version is the version in numbers: "9.7.4".

@@ -30,7 +30,7 @@ func (c *child) freeze(ctx context.Context) error {
 	if err := c.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	return awaitFrozen(ctx, c)
+	return awaitFrozen(ctx, c.cmd.Process.Pid, c.done)
 }
 
 func (c *child) thaw() error { return c.signal(syscall.SIGCONT) }

@@ -17,7 +17,7 @@ const templateRecipe = 1
 // templateDir is where the freshly initialised data directory of this program's
 // version is. Each user has their own: a server reads only what it owns.
 func (h *host) templateDir() string {
-	name := fmt.Sprintf("%s-%s-u%d-r%d", h.opts.Flavor.name(), h.build.full, os.Getuid(), templateRecipe)
+	name := fmt.Sprintf("%s-%s-u%d-r%d", h.opts.Flavor.name(), h.build.full, ownerOf(h.opts.Flavor).uid, templateRecipe)
 	return filepath.Join(h.opts.CacheDir, "template", name)
 }
 
@@ -67,8 +67,11 @@ func stagingDir(dir string) (string, error) {
 }
 
 func (h *host) initData(ctx context.Context, dir string) error {
-	if h.opts.Flavor == MariaDB {
+	switch h.opts.Flavor {
+	case MariaDB:
 		return h.initMariaDB(ctx, dir)
+	case PostgreSQL:
+		return h.initPostgres(ctx, dir)
 	}
 	return h.initMySQL(ctx, dir)
 }
@@ -116,6 +119,7 @@ func (h *host) runInit(ctx context.Context, dir string, args []string, sql []byt
 	defer log.Close()
 	cmd := exec.Command(h.program, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	ownerOf(h.opts.Flavor).run(cmd)
 	if sql != nil {
 		cmd.Stdin = bytes.NewReader(sql)
 	}

@@ -49,10 +49,14 @@ func (v version) matches(want string) bool {
 	return err == nil && len(w) <= len(v) && slices.Equal(v[:len(w)], w)
 }
 
-// oldest is the first series with the full table metadata that binjet needs.
+// oldest is the first series with the full table metadata that binjet needs, and
+// the oldest PostgreSQL that the inbox is meant for.
 func oldest(f Flavor) version {
-	if f == MariaDB {
+	switch f {
+	case MariaDB:
 		return version{10, 5}
+	case PostgreSQL:
+		return version{12}
 	}
 	return version{8, 0}
 }
@@ -67,8 +71,9 @@ type build struct {
 // parseBuild reads what `mysqld --version` prints:
 //
 //	/usr/sbin/mysqld  Ver 9.7.4-2 for Linux on x86_64 ((Debian))
+//	postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
 func parseBuild(out string) (build, error) {
-	m := regexp.MustCompile(`\bVer ([^ \n]+)`).FindStringSubmatch(out)
+	m := regexp.MustCompile(`(?:\bVer|\(PostgreSQL\)) ([^ \n]+)`).FindStringSubmatch(out)
 	if m == nil {
 		return build{}, fmt.Errorf("%q is not what a server prints as its version", strings.TrimSpace(out))
 	}
@@ -77,7 +82,10 @@ func parseBuild(out string) (build, error) {
 		return build{}, fmt.Errorf("version %q: %w", m[1], err)
 	}
 	b := build{flavor: MySQL, version: v, full: m[1]}
-	if strings.Contains(out, "MariaDB") {
+	switch {
+	case strings.Contains(out, "(PostgreSQL)"):
+		b.flavor = PostgreSQL
+	case strings.Contains(out, "MariaDB"):
 		b.flavor = MariaDB
 	}
 	return b, nil

@@ -13,6 +13,8 @@ func TestParseBuild(t *testing.T) {
 		"mariadbd  Ver 10.11.18-MariaDB-0+deb12u1 for debian-linux-gnu on x86_64 (Debian 12)\n":        {MariaDB, "10.11.18", "10.11.18-MariaDB-0+deb12u1"},
 		"/opt/x/mysqld  Ver 8.4.3 for macos14.7 on arm64 (Homebrew)\nsome warning\n":                   {MySQL, "8.4.3", "8.4.3"},
 		"2025-01-01 warning: Verbose\nmysqld  Ver 11.8.9-MariaDB for debian-linux-gnu (source dist)\n": {MariaDB, "11.8.9", "11.8.9-MariaDB"},
+		"postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n":                                       {PostgreSQL, "15.18", "15.18"},
+		"postgres (PostgreSQL) 17devel\n":                                                              {PostgreSQL, "17", "17devel"},
 	} {
 		b, err := parseBuild(out)
 		if err != nil || b.flavor != want.flavor || b.version.String() != want.version || b.full != want.full {
@@ -51,6 +53,9 @@ func TestBuildCheck(t *testing.T) {
 		{"Ver 11.8.9-MariaDB", Options{Flavor: MySQL}, false},
 		{"Ver 5.7.44", Options{Flavor: MySQL}, false},
 		{"Ver 10.4.1-MariaDB", Options{Flavor: MariaDB}, false},
+		{"postgres (PostgreSQL) 15.18", Options{Flavor: PostgreSQL, Version: "15"}, true},
+		{"postgres (PostgreSQL) 11.2", Options{Flavor: PostgreSQL}, false},
+		{"postgres (PostgreSQL) 15.18", Options{Flavor: MySQL}, false},
 	} {
 		b, err := parseBuild(c.out)
 		must(t, err)

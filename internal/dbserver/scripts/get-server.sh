@@ -10,7 +10,7 @@
 #
 # Standard output: lines for the user.  Standard error: what went wrong.
 # Environment:
-#   PROG        the server's program: mysqld, mariadbd
+#   PROG        the server's program: mysqld, mariadbd, postgres
 #   PACKAGES    names of its package; the first that exists is taken
 #   PLUGINS     plugins that are taken from another package, without what that depends on ("" = none)
 #   PLUGIN_PACKAGES  names of that package; the first that exists is taken
@@ -19,6 +19,7 @@
 #   CODENAME    this system's own suite, by which its mirror is recognised
 #   KEYRING     keys that sign the suites
 #   WANT        version or beginning of one that it has to be ("" = any)
+#   STUBS       packages that it does not need in order to run
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 w=$(realpath -- "$1")
@@ -47,7 +48,7 @@ $signed
 S
 # An invented list of installed packages: only what maintainer scripts and helper
 # scripts want, so that perl and the like are not fetched.
-for p in perl perl-base debconf mysql-common mariadb-common adduser passwd systemd; do
+for p in perl perl-base debconf mysql-common mariadb-common adduser passwd systemd $STUBS; do
   printf 'Package: %s\nStatus: install ok installed\nArchitecture: %s\nMulti-Arch: allowed\nVersion: 99:99\nMaintainer: none\nDescription: stub\n\n' "$p" "$arch"
 done >"$w/apt/status"
 # -c is read behind the system's own configuration, whose proxy settings stay; so
@@ -144,6 +145,22 @@ esac
 exec "$i" --library-path "$l" "$p" "$@"
 W
   chmod 755 "$w/bin/${f##*/}"
+done
+# PostgreSQL finds its files, and initdb its postgres, from where it is itself. So
+# the wrappers are there, and the programs beside them.
+for f in "$r"/usr/lib/postgresql/*/bin/{postgres,initdb}; do
+  [ -f "$f" ] || continue
+  mv "$f" "$f.elf"
+  cat >"$f" <<'W'
+#!/bin/sh
+# Runs the program beside it with this tree's own libc.
+p=$(readlink -f -- "$0")
+for l in "${p%/usr/lib/postgresql/*}"/usr/lib/*-linux-gnu; do [ -e "$l/libc.so.6" ] && break; done
+for i in "$l"/ld-linux-*.so.*; do break; done
+exec "$i" --library-path "$l" "$p.elf" "$@"
+W
+  chmod 755 "$f"
+  ln -s "../root/${f#"$r"/}" "$w/bin/${f##*/}"
 done
 "$w/bin/$PROG" --version >"$w/version" || { echo "$PROG does not run on this system" >&2; exit 5; }
 rm -rf "$w/apt"
