@@ -286,7 +286,7 @@ func (p *publisher) commitAndWait(ctx context.Context, w *write) (uint64, error)
 }
 
 // lasting is how long a refusal may last before more than the write is looked at.
-const lasting = 5 * time.Second
+const lasting = 2 * time.Second
 
 func unrouted(cause error) bool {
 	var refused *RefusedError

@@ -152,7 +152,7 @@ func (r *Relay) term(ctx context.Context, pub *publisher) (led bool, err error) 
 		return led, nil
 	case errors.Is(err, errUnrouted):
 		r.log.Warn("the stream does not take this source's subjects; looking at its configuration", slog.Any("cause", err))
-		return false, r.ensure(ctx)
+		return false, r.rejoin(ctx)
 	case errors.Is(err, errDeposed):
 		r.log.Warn("another relay leads; standing by", slog.Any("cause", err))
 		return led, nil

@@ -16,6 +16,7 @@ import (
 // TestLostSubjectIsAddedAgain: another process wrote the stream's configuration
 // and took this source's checkpoint subject out of it.
 func TestLostSubjectIsAddedAgain(t *testing.T) {
+	t.Parallel() // it waits for seconds
 	srv := natstest.Start(t)
 	nc := srv.Connect(t)
 	src := newFakeSource()
@@ -32,6 +33,33 @@ func TestLostSubjectIsAddedAgain(t *testing.T) {
 	eventually(t, "the events behind it", published(r, 3))
 	if got, want := streamed(t, nc), src.ids(); !slices.Equal(got, want) {
 		t.Fatalf("stream holds %v, want %v", got, want)
+	}
+}
+
+// TestSubjectIsTakenAnew: the broker was seen to hold a subject in the stream's
+// configuration and not to take it. Mending that costs a running relay nothing.
+func TestSubjectIsTakenAnew(t *testing.T) {
+	srv := natstest.Start(t)
+	nc := srv.Connect(t)
+	src := newFakeSource()
+	src.commit(1, []byte("p"))
+	r := start(t, Config{Source: src, Conn: nc})
+	eventually(t, "the first event", published(r, 1))
+	for range 5 {
+		src.commit(2, []byte("p"))
+		must(t, r.rejoin(t.Context()))
+	}
+	src.commit(2, []byte("p"))
+	eventually(t, "the events behind it", published(r, 13))
+	if got, want := streamed(t, nc), src.ids(); !slices.Equal(got, want) {
+		t.Fatalf("stream holds %v, want %v", got, want)
+	}
+	js, err := jetstream.New(nc)
+	must(t, err)
+	s, err := js.Stream(t.Context(), "OUTBOX")
+	must(t, err)
+	if got, want := s.CachedInfo().Config.Subjects, r.streamConfig().Subjects; !slices.Equal(got, want) {
+		t.Errorf("subjects %v, want %v", got, want)
 	}
 }
 

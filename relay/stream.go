@@ -86,15 +86,20 @@ func (r *Relay) ensure(ctx context.Context) error {
 	if !r.cfg.Manage {
 		return nil
 	}
+	if err := r.ensureBucket(ctx); err != nil || r.cfg.OnInvalid != Quarantine {
+		return err
+	}
+	created, err := deadletter.Ensure(ctx, r.js, r.cfg.Stream, r.cfg.Replicas)
+	if created {
+		r.log.Info("created the stream of dead letters", slog.String("stream", deadletter.Stream(r.cfg.Stream)))
+	}
+	return err
+}
+
+func (r *Relay) ensureBucket(ctx context.Context) error {
 	created, err := store.EnsureBucket(ctx, r.js, r.cfg.Replicas)
 	if created {
 		r.log.Info("created the bucket of checkpoint copies", slog.String("bucket", binjet.CheckpointBucket))
-	}
-	if err != nil || r.cfg.OnInvalid != Quarantine {
-		return err
-	}
-	if created, err = deadletter.Ensure(ctx, r.js, r.cfg.Stream, r.cfg.Replicas); created {
-		r.log.Info("created the stream of dead letters", slog.String("stream", deadletter.Stream(r.cfg.Stream)))
 	}
 	return err
 }
@@ -121,11 +126,9 @@ func (r *Relay) adopt(ctx context.Context, have jetstream.StreamConfig) error {
 	}
 	r.maxMsgSize.Store(int64(have.MaxMsgSize))
 	if addSubject {
-		have.Subjects = append(have.Subjects, r.store.Subject())
-		if _, err := r.js.UpdateStream(ctx, have); err != nil {
-			return fmt.Errorf("add subject %s to stream %s: %w", r.store.Subject(), have.Name, err)
+		if err := r.join(ctx); err != nil {
+			return err
 		}
-		r.log.Info("added this source's checkpoint subject to the stream", slog.String("stream", have.Name))
 	}
 	for _, d := range r.drift(have) {
 		r.log.Warn("the stream differs from the configuration; it is left as it is", slog.String("stream", have.Name), slog.String("difference", d))
