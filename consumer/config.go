@@ -47,12 +47,13 @@ type Config struct {
 	Concurrency int
 	// Prefetch is how many messages wait in this process beyond those running,
 	// so that a worker need not wait for the network. They are kept alive on the
-	// broker, and handed back when Run ends. Default: the same as Concurrency.
+	// broker, and handed back when Run ends. Default: the same as Concurrency. With
+	// handlers of batches it is at least what fills the next batch of each worker.
 	Prefetch int
 	// MaxAckPending bounds the messages that are neither done nor dead, of all
 	// processes together: running, buffered, waiting for a retry or for their
 	// time. At the bound the broker delivers nothing more until one is settled.
-	// Default: 1000, or Concurrency plus Prefetch when that is more.
+	// Default: 1000, or what this process may hold when that is more.
 	MaxAckPending int
 	// AckWait is how long the broker waits for a sign of life before it gives a
 	// message to someone else. Messages are kept alive three times in that span
@@ -90,8 +91,12 @@ type Config struct {
 	// TxOptions are for the transactions of HandleTx. Default: the database's own.
 	TxOptions *sql.TxOptions
 
-	// Middleware wraps every handler, the first outermost, outside a handler's own.
+	// Middleware wraps every handler of single messages, the first outermost,
+	// outside a handler's own.
 	Middleware []Middleware
+	// BatchMiddleware does so for every handler of batches, which Middleware does
+	// not wrap.
+	BatchMiddleware []BatchMiddleware
 	// DrainTimeout is how long handlers may go on after Run's context ended,
 	// before their own context is cancelled. Default: 30 s.
 	DrainTimeout time.Duration

@@ -24,6 +24,7 @@ type Consumer struct {
 	started bool
 	routes  []*route
 	faults  []error
+	bounded bool // MaxAckPending is the user's, not the default
 
 	stopping chan struct{} // closed when Run hands back what has not run
 	held     *tracker
@@ -42,6 +43,7 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 	if js == nil {
 		return nil, errors.New("consumer config: the JetStream context is nil")
 	}
+	bounded := cfg.MaxAckPending != 0
 	cfg = cfg.WithDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -56,6 +58,7 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 	return &Consumer{
 		js:       js,
 		cfg:      cfg,
+		bounded:  bounded,
 		log:      cfg.Logger.With(slog.String("consumer", cfg.Name), slog.String("stream", cfg.Stream)),
 		stopping: make(chan struct{}),
 		held:     newTracker(js.Conn()),
@@ -70,13 +73,13 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 // It panics once Run has been called.
 func (c *Consumer) Handle(topic string, h Handler, mw ...Middleware) {
 	if h == nil {
-		c.add(topic, nil)
+		c.add(topic, route{})
 		return
 	}
 	wrapped := chain(h, append(append([]Middleware(nil), c.cfg.Middleware...), mw...)...)
-	c.add(topic, func(ctx context.Context, msg *Message) (bool, error) {
+	c.add(topic, route{run: func(ctx context.Context, msg *Message) (bool, error) {
 		return c.runPlain(ctx, wrapped, msg)
-	})
+	}})
 }
 
 // TxHandler handles one message with effects in tx. It may neither commit nor
@@ -95,23 +98,23 @@ type TxHandler func(ctx context.Context, tx *sql.Tx, msg *Message) error
 // h does (a mail, another database) happens at least once.
 func (c *Consumer) HandleTx(topic string, db *sql.DB, h TxHandler, mw ...Middleware) {
 	if h == nil || db == nil {
-		c.add(topic, nil)
+		c.add(topic, route{})
 		return
 	}
 	wrapped := chain(func(ctx context.Context, msg *Message) error {
-		tx, ok := ctx.Value(txKey{}).(*sql.Tx)
-		if !ok {
-			return errors.New("a middleware did not pass on the context it was given: the transaction is missing from it")
+		tx, err := txFrom(ctx)
+		if err != nil {
+			return err
 		}
 		return h(ctx, tx, msg)
 	}, append(append([]Middleware(nil), c.cfg.Middleware...), mw...)...)
-	c.add(topic, func(ctx context.Context, msg *Message) (bool, error) {
+	c.add(topic, route{run: func(ctx context.Context, msg *Message) (bool, error) {
 		return c.runTx(ctx, db, wrapped, msg)
-	})
+	}})
 }
 
 // add notes a route, or what is wrong with it.
-func (c *Consumer) add(topic string, run runner) {
+func (c *Consumer) add(topic string, r route) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.started {
@@ -121,17 +124,17 @@ func (c *Consumer) add(topic string, run runner) {
 		c.faults = append(c.faults, err)
 		return
 	}
-	if run == nil {
+	if r.run == nil && r.batch == nil {
 		c.faults = append(c.faults, fmt.Errorf("topic %q: the handler or its database is nil", topic))
 		return
 	}
-	r := &route{pattern: topic, tokens: strings.Split(topic, "."), run: run}
+	r.pattern, r.tokens = topic, strings.Split(topic, ".")
 	for _, other := range c.routes {
 		if overlap(r.tokens, other.tokens) {
 			c.faults = append(c.faults, fmt.Errorf("topics %q and %q overlap: one message would have two handlers", other.pattern, topic))
 		}
 	}
-	c.routes = append(c.routes, r)
+	c.routes = append(c.routes, &r)
 }
 
 // route returns the handler for a topic, nil when there is none.
@@ -155,6 +158,7 @@ func (c *Consumer) begin() error {
 	if len(c.routes) == 0 && len(c.faults) == 0 {
 		c.faults = append(c.faults, errors.New("there is no handler: call Handle or HandleTx before Run"))
 	}
+	c.makeRoom()
 	if len(c.faults) > 0 {
 		return fmt.Errorf("consumer: %w", errors.Join(c.faults...))
 	}

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // dispatcher stands between sessions, which receive, and workers, which handle:
@@ -13,6 +14,10 @@ type dispatcher interface {
 	// next waits for a delivery that may run now; nil says that there is none and
 	// none will come.
 	next() *delivery
+	// following is next for a worker that fills a batch: it waits until over fires at
+	// the longest, and is nil then, and when Run ends. What the worker holds has not
+	// run yet, so nothing may be returned that has to wait for the end of that.
+	following(over <-chan time.Time) *delivery
 	// conclude tells the broker how a delivery ended, and makes room.
 	conclude(d *delivery, out Outcome) error
 	// close hands back what no worker has taken. Nothing is accepted any more.
@@ -64,6 +69,25 @@ func (q *queue) accept(d *delivery) {
 }
 
 func (q *queue) next() *delivery { return <-q.waiting }
+
+// following takes what is there, and only then waits.
+func (q *queue) following(over <-chan time.Time) *delivery {
+	select {
+	case <-q.stopping: // the rest is handed back
+		return nil
+	case d := <-q.waiting:
+		return d
+	default:
+	}
+	select {
+	case <-q.stopping:
+		return nil
+	case d := <-q.waiting:
+		return d
+	case <-over:
+		return nil
+	}
+}
 
 func (q *queue) conclude(d *delivery, out Outcome) error {
 	err := q.held.settle(d, verdict(out))

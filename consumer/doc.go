@@ -23,6 +23,11 @@
 //     are suppressed by an [inbox.Inbox], in memory by default, where a message
 //     is marked done only after its handler has succeeded.
 //
+// HandleBatchTx and HandleBatch are the same for many messages at once, in one
+// transaction and one call. Each message is settled by itself all the same: what
+// was handled before is not handed to the handler, and a batch that fails as a
+// whole is parted until the one that is to blame is alone.
+//
 // # The life of a message
 //
 //	pulled ─▶ buffered ─▶ claimed ─▶ handler ─▶ commit/done ─▶ acknowledged
@@ -40,6 +45,7 @@
 //
 // With Concurrency 1, the default, and one process, messages are handled in
 // commit order, until one fails: it is overtaken while it waits for its retry.
+// A batch is what comes in a row for one handler, so this holds for batches too.
 //
 // # Errors, attempts and dead letters
 //

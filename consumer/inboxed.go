@@ -21,7 +21,7 @@ const releaseTimeout = 5 * time.Second
 // runPlain is claim → handler → done, or → release.
 func (c *Consumer) runPlain(ctx context.Context, h Handler, msg *Message) (duplicate bool, err error) {
 	var claim inbox.Claim
-	err = c.insist(ctx, msg, func() (err error) {
+	err = c.insist(ctx, []*Message{msg}, func() (err error) {
 		claim, err = c.cfg.Inbox.Claim(ctx, c.cfg.Name, msg.ID)
 		return err
 	})
@@ -59,10 +59,18 @@ func (c *Consumer) release(ctx context.Context, claim inbox.Claim, msg *Message)
 // txKey is where a transaction travels through the middlewares.
 type txKey struct{}
 
+func txFrom(ctx context.Context) (*sql.Tx, error) {
+	tx, ok := ctx.Value(txKey{}).(*sql.Tx)
+	if !ok {
+		return nil, errors.New("a middleware did not pass on the context it was given: the transaction is missing from it")
+	}
+	return tx, nil
+}
+
 // runTx is begin → claim → handler → commit, or → rollback.
 func (c *Consumer) runTx(ctx context.Context, db *sql.DB, h Handler, msg *Message) (duplicate bool, err error) {
 	var tx *sql.Tx
-	err = c.insist(ctx, msg, func() (err error) {
+	err = c.insist(ctx, []*Message{msg}, func() (err error) {
 		tx, err = c.beginClaimed(ctx, db, msg)
 		return err
 	})
@@ -103,11 +111,11 @@ func (c *Consumer) beginClaimed(ctx context.Context, db *sql.DB, msg *Message) (
 func rollback(tx *sql.Tx) { _ = tx.Rollback() }
 
 // insist asks the inbox until it answers. While it can't (its database is down,
-// its table is missing, a lock was not granted) the message waits here, alive on
+// its table is missing, a lock was not granted) the messages wait here, alive on
 // the broker and without a redelivery: the consumer pauses, one worker after the
 // other, and no outage of the inbox turns messages into dead letters. The error
 // is inbox.ErrDone, inbox.ErrBusy, or errNotRun when Run ended meanwhile.
-func (c *Consumer) insist(ctx context.Context, msg *Message, ask func() error) error {
+func (c *Consumer) insist(ctx context.Context, msgs []*Message, ask func() error) error {
 	for n := 1; ; n++ {
 		err := ask()
 		if err == nil || errors.Is(err, inbox.ErrDone) || errors.Is(err, inbox.ErrBusy) {
@@ -115,8 +123,10 @@ func (c *Consumer) insist(ctx context.Context, msg *Message, ask func() error) e
 		}
 		wait := c.cfg.Backoff.delay(n)
 		c.log.LogAttrs(ctx, slog.LevelError, "the inbox can't be asked; the message waits and no attempt is counted",
-			append(msg.attrs(), slog.Any("error", err), slog.Duration("again_in", wait))...)
-		c.cfg.Hooks.waiting(msg, err)
+			append(msgs[0].attrs(), slog.Int("messages", len(msgs)), slog.Any("error", err), slog.Duration("again_in", wait))...)
+		for _, msg := range msgs {
+			c.cfg.Hooks.waiting(msg, err)
+		}
 		select {
 		case <-time.After(wait):
 		case <-c.stopping:

@@ -13,12 +13,29 @@ var errGoexit = errors.New("the handler called runtime.Goexit, as testing's Fail
 // worker handles what it is given until nothing more comes.
 func (e *engine) worker() {
 	for d := e.dispatch.next(); d != nil; d = e.dispatch.next() {
-		e.process(d)
+		for d != nil {
+			d = e.process(d)
+		}
 	}
 }
 
-// process takes one delivery to its end.
-func (e *engine) process(d *delivery) {
+// process takes one delivery to its end. A batch takes others along, and may
+// meet one that does not go into it, which is what comes next.
+func (e *engine) process(d *delivery) (next *delivery) {
+	r, out := e.admit(d)
+	switch {
+	case r == nil:
+		e.settle(d, out)
+	case r.batch != nil:
+		return e.batch(r, d)
+	default:
+		e.single(r, d)
+	}
+	return nil
+}
+
+// single runs the handler for one message.
+func (e *engine) single(r *route, d *delivery) {
 	finished := false
 	defer func() {
 		if !finished { // runtime.Goexit: this worker ends, another takes its place
@@ -26,37 +43,38 @@ func (e *engine) process(d *delivery) {
 			e.workers.Go(e.worker)
 		}
 	}()
-	out := e.judge(d)
+	out := e.attempt(r, d.msg)
 	finished = true
 	e.settle(d, out)
 }
 
 func (e *engine) policy() policy { return policy{e.cfg.MaxDeliver, e.cfg.Backoff} }
 
-// judge runs the handler when it should run, and says how the delivery ends.
-func (e *engine) judge(d *delivery) Outcome {
+// admit says which handler a delivery is for, or, when none should run now, how
+// it ends without.
+func (e *engine) admit(d *delivery) (*route, Outcome) {
 	msg := d.msg
 	if d.raw.Header.Get("Nats-Marker-Reason") != "" {
-		return Outcome{Kind: Ignored}
+		return nil, Outcome{Kind: Ignored}
 	}
 	if d.err != nil {
-		return Outcome{Kind: DeadLettered, Err: d.err}
+		return nil, Outcome{Kind: DeadLettered, Err: d.err}
 	}
 	r := e.route(msg.Topic)
 	if r == nil {
 		e.log.Error("a message came for which there is no handler; another process may have set the consumer's filter: "+
 			"run the same handlers in all processes of one consumer name", slog.String("topic", msg.Topic))
-		return Outcome{Kind: Deferred, Err: errors.New("no handler for the topic"), Delay: e.cfg.Backoff.Max}
+		return nil, Outcome{Kind: Deferred, Err: errors.New("no handler for the topic"), Delay: e.cfg.Backoff.Max}
 	}
 	if wait := time.Until(msg.DeliverAt); wait > 0 {
-		return Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
+		return nil, Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
 	}
 	msg.Attempt = e.ledger.attempt(d)
 	if e.policy().hopeless(msg.Attempt) {
-		return Outcome{Kind: DeadLettered, Err: fmt.Errorf("delivered %d times, far above the limit of %d attempts: "+
+		return nil, Outcome{Kind: DeadLettered, Err: fmt.Errorf("delivered %d times, far above the limit of %d attempts: "+
 			"its handler may be killing the process", d.delivered, e.cfg.MaxDeliver)}
 	}
-	return e.attempt(r, msg)
+	return r, Outcome{}
 }
 
 // attempt runs the handler once.
@@ -67,14 +85,18 @@ func (e *engine) attempt(r *route, msg *Message) Outcome {
 	if duplicate {
 		return Outcome{Kind: Duplicate}
 	}
+	e.logPanic(err, msg)
+	out := e.policy().decide(err, msg.Attempt, e.work.Err() != nil)
+	out.Took = time.Since(start)
+	return out
+}
+
+func (e *engine) logPanic(err error, msg *Message) {
 	var panicked *PanicError
 	if errors.As(err, &panicked) {
 		e.log.LogAttrs(e.work, slog.LevelError, "handler panicked",
 			append(msg.attrs(), slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))...)
 	}
-	out := e.policy().decide(err, msg.Attempt, e.work.Err() != nil)
-	out.Took = time.Since(start)
-	return out
 }
 
 // settle makes the outcome known: to the dead-letter stream first, then to the

@@ -11,7 +11,8 @@ import (
 type route struct {
 	pattern string
 	tokens  []string
-	run     runner
+	run     runner      // of one message
+	batch   *batchRoute // instead of run, for a handler of batches
 }
 
 // checkPattern reports why s can't be a topic pattern: a topic whose tokens may
