@@ -49,7 +49,7 @@ func (r *Reader) Check(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return findings, fmt.Errorf("check the source: %w", err)
 	}
-	more, err := r.findings(s, srv, r.cfg.Start == StartSnapshot)
+	more, err := r.findings(s, srv, r.cfg.Start == StartSnapshot || r.cfg.OnGap == RescanOnGap)
 	if err != nil {
 		return findings, fmt.Errorf("check the source: %w", err)
 	}

@@ -39,6 +39,10 @@ func (r *Reader) tableFindings(s *session, t table, snapshot bool) ([]Finding, e
 		engine.OK, engine.Fix = false, fmt.Sprintf("ALTER TABLE %s ENGINE=InnoDB;", t.quoted())
 		engine.Detail += " is not transactional: rows of transactions that roll back would be published"
 	}
+	if r.cfg.OnGap == RescanOnGap && strings.EqualFold(rows[0][1], "BLACKHOLE") {
+		engine.OK, engine.Fix = false, "set source.on_gap to halt"
+		engine.Detail += " keeps no rows, so a gap can't be mended from them"
+	}
 	list, err := r.columnFindings(s, t)
 	if err != nil || !snapshot {
 		return append([]Finding{engine}, list...), err

@@ -35,6 +35,14 @@ const (
 	IgnoreUpdates = "ignore"
 )
 
+// What to do when the server no longer has what follows the position.
+const (
+	// HaltOnGap: an operator decides.
+	HaltOnGap = "halt"
+	// RescanOnGap: the outbox tables are read for what the stream lacks.
+	RescanOnGap = "rescan"
+)
+
 // Defaults of [Config].
 const (
 	DefaultHeartbeat           = 2 * time.Second
@@ -88,6 +96,13 @@ type Config struct {
 	// it counts as one of another history. Negative: not at all. Default: 30 s.
 	FailoverWait time.Duration
 
+	// OnGap says what to do when the server no longer has what follows the position.
+	// [HaltOnGap] (default) stops. [RescanOnGap] yields the rows that the outbox
+	// tables still hold, as a snapshot whose [checkpoint.Rescan] tells the relay to
+	// publish only those that the stream lacks. Rows that were deleted meanwhile, and
+	// those of a BLACKHOLE table, can't be found. Needs what a snapshot needs.
+	OnGap string
+
 	// AcceptLoss are transactions to go on without when exactly these are purged and
 	// not read yet: the set that [ErrPurged] came with. Their events are lost, so it
 	// is for an operator to decide, once. Default: none; a gap halts.
@@ -133,6 +148,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Columns.CreatedAt, binjet.ColumnCreatedAt)
 	def(&c.Start, StartSnapshot)
 	def(&c.OnUpdate, HaltOnUpdate)
+	def(&c.OnGap, HaltOnGap)
 	if c.ServerID == 0 {
 		c.ServerID = anyServerID()
 	}
@@ -177,6 +193,7 @@ func (c Config) validate() error {
 	}
 	bad(c.User == "", "User is empty")
 	bad(c.OnUpdate != HaltOnUpdate && c.OnUpdate != IgnoreUpdates, "OnUpdate %q is neither %s nor %s", c.OnUpdate, HaltOnUpdate, IgnoreUpdates)
+	bad(c.OnGap != HaltOnGap && c.OnGap != RescanOnGap, "OnGap %q is neither %s nor %s", c.OnGap, HaltOnGap, RescanOnGap)
 	bad(c.Flavor != "" && c.Flavor != checkpoint.MySQL && c.Flavor != checkpoint.MariaDB,
 		"Flavor %q is neither %q nor %q", c.Flavor, checkpoint.MySQL, checkpoint.MariaDB)
 	bad(c.Heartbeat < 0, "Heartbeat %s is negative", c.Heartbeat)

@@ -3,6 +3,7 @@ package binlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/binjet/binjet/checkpoint"
 )
@@ -18,9 +19,9 @@ func (r *Reader) missing(ctx context.Context, srv *Server, p checkpoint.Position
 }
 
 // purged is the halt for a gap; nil when nothing is missing, or exactly what was
-// given up.
+// given up, or the tables are read for it.
 func (r *Reader) purged(missing checkpoint.GTIDSet, p checkpoint.Position) error {
-	if missing.IsEmpty() || r.isAccepted(missing) {
+	if missing.IsEmpty() || r.isAccepted(missing) || r.rescans(missing) {
 		return nil
 	}
 	what := missing.String()
@@ -36,13 +37,59 @@ func (r *Reader) purged(missing checkpoint.GTIDSet, p checkpoint.Position) error
 
 // hintGap names the choices that there are for a gap.
 func hintGap(missing checkpoint.GTIDSet) string {
-	return "Compare the rows of the outbox tables with the stream by Outbox-Id and publish by hand what is missing; then run once with --accept-loss='" +
+	return "Where the outbox tables keep their rows, set source.on_gap to rescan, which publishes those that the stream lacks. Else " +
+		"compare the rows with the stream by Outbox-Id and publish by hand what is missing; then run once with --accept-loss='" +
 		missing.String() + "', which goes on without these transactions, or " + goOnWithout +
 		". Or read a replica that still has them: correct the address. Keep binlogs longer than the longest downtime (binlog_expire_logs_seconds)"
 }
 
 func (r *Reader) isAccepted(missing checkpoint.GTIDSet) bool {
 	return !missing.IsEmpty() && missing.Equal(r.cfg.AcceptLoss)
+}
+
+// rescans: the outbox tables are read for what is missing. A loss that was
+// accepted is another decision, and an older position of an operator's.
+func (r *Reader) rescans(missing checkpoint.GTIDSet) bool {
+	return r.cfg.OnGap == RescanOnGap && r.cfg.AcceptLoss.IsEmpty() && !missing.IsEmpty()
+}
+
+// mendGap notes that a rescan is due, if there is a gap. What was yielded already
+// may not be stored yet, and the relay can look only into what is: then the stream
+// has to begin again.
+func (s *stream) mendGap(ctx context.Context) error {
+	s.rescan = nil
+	if s.cfg.OnGap != RescanOnGap || unread(s.at) {
+		return nil
+	}
+	missing, err := s.missing(ctx, s.srv, s.at)
+	switch {
+	case err != nil:
+		return err
+	case !s.rescans(missing):
+		return s.gap // of an earlier connection; nil mostly
+	case s.yielded:
+		return checkpoint.ErrRestart
+	}
+	s.gap = nil
+	s.rescan = &checkpoint.Rescan{Lost: missing, Read: lastRead(s.at)}
+	s.log.Error("binlogs are purged that were not read: looking through the outbox tables for rows that the stream lacks; "+
+		"rows that were deleted since can't be found", "lost", missing.String(), "position", s.at.Resume.String(), "read_up_to", s.rescan.Read)
+	return nil
+}
+
+// lastRead is when the last transaction before a gap was committed.
+func lastRead(p checkpoint.Position) time.Time {
+	switch {
+	case p.Snapshot != nil && p.Snapshot.Rescan != nil:
+		return p.Snapshot.Rescan.Read
+	case p.Snapshot != nil:
+		return time.Time{}
+	case p.Read != nil:
+		return p.Read.Committed
+	case p.Last != nil:
+		return p.Last.Committed
+	}
+	return time.Time{}
 }
 
 // acceptLoss moves the position past a gap that was given up.

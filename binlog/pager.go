@@ -109,6 +109,9 @@ func (p *pager) page(t table, upto string) (out []binjet.Message, invalid []chec
 	}
 	defer res.Close()
 	now := time.Now().UTC()
+	if p.progress.Rescan != nil {
+		now = time.Time{} // whoever decides by the age of a row must know that it has none
+	}
 	for _, row := range res.Values {
 		m, problem := snapshotMessage(row, now)
 		if p.newer[t][m.ID] {

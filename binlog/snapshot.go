@@ -33,8 +33,8 @@ func (s *stream) snapshot(ctx context.Context) error {
 		return fmt.Errorf("take a snapshot of the outbox tables: %w", err)
 	}
 	defer view.close()
-	pages := &pager{stream: s, session: view, at: at, progress: checkpoint.Snapshot{Begun: true}}
-	if done := s.at.Snapshot; done.Begun {
+	pages := &pager{stream: s, session: view, at: at, progress: checkpoint.Snapshot{Begun: true, Rescan: s.rescan}}
+	if done := s.at.Snapshot; s.rescan == nil && done.Begun {
 		pages.at, pages.progress = s.at.Resume.Clone(), *done
 		if pages.newer, err = s.between(ctx, view, at); err != nil {
 			return err

@@ -28,6 +28,9 @@ type stream struct {
 	plan     *plan               // the group to be read again
 	xa       parking             // rows of prepared XA transactions
 	progress bool                // something was read since the last connect
+	yielded  bool                // something was yielded at all
+	rescan   *checkpoint.Rescan  // a gap to be mended before anything else
+	gap      error               // what the server said of a gap that was not seen before
 	foreign  rarely              // warnings of statement-format writes to other tables
 	updates  rarely              // warnings of updates that are passed over
 }
@@ -43,8 +46,9 @@ var errAgain = constError("read the transaction again")
 // waits for yield, which may keep what it gets, and may take as long as it likes.
 //
 // It returns when ctx ends (ctx.Err()), when yield fails (that error as it is),
-// or with a *checkpoint.HaltError when going on would break a promise. Lost
-// connections are opened again for ever, behind what was yielded.
+// with a *checkpoint.HaltError when going on would break a promise, or with
+// [checkpoint.ErrRestart] when it fell behind the server's binlogs and
+// [Config.OnGap] says to mend that. Lost connections are opened again for ever, behind what was yielded.
 func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield func(*checkpoint.Transaction) error) error {
 	s := &stream{Reader: r, at: from.Clone()}
 	s.emit = func(tx *checkpoint.Transaction) error {
@@ -55,6 +59,7 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 			return yieldError{err}
 		}
 		s.at.Apply(tx)
+		s.yielded = true
 		return nil
 	}
 	return s.retry(ctx, s.once)
@@ -71,7 +76,7 @@ func (s *stream) retry(ctx context.Context, once func(context.Context) error) er
 		switch {
 		case errors.As(err, &refused):
 			return refused.error
-		case errors.As(err, &halted):
+		case errors.As(err, &halted), errors.Is(err, checkpoint.ErrRestart):
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -118,7 +123,7 @@ func (s *stream) once(ctx context.Context) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
-	if s.at.Snapshot != nil {
+	if s.at.Snapshot != nil || s.rescan != nil {
 		if err := s.snapshot(ctx); err != nil {
 			return err
 		}
@@ -153,7 +158,7 @@ func (s *stream) follow(ctx context.Context) error {
 
 // open asks the server for its facts and checks the position against them.
 func (s *stream) open(ctx context.Context) error {
-	srv, err := s.ready(ctx, s.at.Snapshot != nil)
+	srv, err := s.ready(ctx, s.needsSnapshot(s.at))
 	if err != nil {
 		return err
 	}
@@ -165,6 +170,9 @@ func (s *stream) open(ctx context.Context) error {
 	}
 	s.srv = srv
 	if err := s.acceptLoss(ctx); err != nil {
+		return err
+	}
+	if err := s.mendGap(ctx); err != nil {
 		return err
 	}
 	if f := s.cfg.Hooks.Connected; f != nil {

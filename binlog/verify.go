@@ -23,7 +23,7 @@ const (
 // decide, with [ErrForeign] or [ErrPurged] as its cause; other errors, such as
 // those of the connection, may pass.
 func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
-	srv, err := r.ready(ctx, p.Snapshot != nil)
+	srv, err := r.ready(ctx, r.needsSnapshot(p))
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
@@ -43,10 +43,24 @@ func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
-	if err := r.purged(oldest.Minus(p.Resume), p); err != nil {
+	return r.complete(oldest, p)
+}
+
+// complete: the server has all that follows p. What gone holds it no longer has.
+func (r *Reader) complete(gone checkpoint.GTIDSet, p checkpoint.Position) error {
+	missing := gone.Minus(p.Resume)
+	if err := r.purged(missing, p); err != nil {
 		return err
 	}
-	return purgedXA(oldest, p)
+	if r.rescans(missing) { // which sees what XA transactions committed since
+		return nil
+	}
+	return purgedXA(gone, p)
+}
+
+// needsSnapshot: the tables are to be read, or may have to be.
+func (r *Reader) needsSnapshot(p checkpoint.Position) bool {
+	return p.Snapshot != nil || r.cfg.OnGap == RescanOnGap
 }
 
 // unread: a snapshot is to be taken first, and there is no position yet.
@@ -68,10 +82,7 @@ func (r *Reader) verify(srv *Server, p checkpoint.Position) error {
 	if err := r.reached(srv, p); err != nil {
 		return err
 	}
-	if err := r.purged(srv.Purged.Minus(p.Resume), p); err != nil {
-		return err
-	}
-	if err := purgedXA(srv.Purged, p); err != nil {
+	if err := r.complete(srv.Purged, p); err != nil {
 		return err
 	}
 	if moved(srv, p) {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Version is the newest form of the record that this code reads and writes. Form 2
-// has a file position, or transactions that are named by one; what has neither is
-// written as form 1, which older versions read.
+// Version is the newest form of the record that this code reads and writes. A
+// record is written in the oldest form that holds it, so that an older binjet
+// refuses only what it would misread: see [Position.Form].
 const Version = 2
 
 // ErrNewer is returned by [Decode] for a record that a newer binjet wrote.

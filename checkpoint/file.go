@@ -91,7 +91,8 @@ func (p Position) Has(g GTID) bool {
 	return FilePosition{File: g.File, Offset: g.N}.Before(p.Binlog)
 }
 
-// Form is the version of the oldest record that can hold p.
+// Form is the version of the oldest record that can hold p. 1 knows neither a file
+// position, nor transactions that are named by one, nor a [Rescan].
 func (p Position) Form() int {
 	files := !p.Binlog.IsZero() || p.Partial != nil && p.Partial.GTID.File != ""
 	for _, last := range []*Last{p.Last, p.Read} {
@@ -100,7 +101,7 @@ func (p Position) Form() int {
 	for _, x := range p.XA {
 		files = files || x.GTID.File != ""
 	}
-	if files {
+	if files || p.Snapshot != nil && p.Snapshot.Rescan != nil {
 		return 2
 	}
 	return 1

@@ -61,6 +61,18 @@ type Snapshot struct {
 	After string   `json:"after,omitempty"`
 	// Begun tells a snapshot whose position (Resume) is fixed from one that has yet to start.
 	Begun bool `json:"begun,omitempty"`
+	// Rescan is set when the snapshot mends a gap: of its rows, only those that the
+	// stream does not hold are published.
+	Rescan *Rescan `json:"rescan,omitempty"`
+}
+
+// Rescan is why a snapshot is taken of a source that was published before.
+type Rescan struct {
+	// Lost are the transactions that could not be read any more.
+	Lost GTIDSet `json:"lost"`
+	// Read is when the last transaction before them was committed, by the server's
+	// clock; zero when that is not known.
+	Read time.Time `json:"read,omitzero"`
 }
 
 // Transaction is what a reader of the binlog yields: a committed transaction, or
@@ -143,6 +155,9 @@ func (p *Position) Apply(tx *Transaction) {
 		return
 	}
 	if tx.Snapshot != nil {
+		if tx.Snapshot.Rescan != nil { // these are of before the gap, and the snapshot is behind it
+			p.Partial, p.Last, p.Read, p.XA = nil, nil, nil, nil
+		}
 		p.Resume, p.Binlog = tx.At.Clone(), tx.Binlog
 		p.Snapshot = tx.Snapshot
 		if tx.End {

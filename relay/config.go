@@ -71,6 +71,9 @@ type Config struct {
 	// OnInvalid says what becomes of a row that can't be published: [Quarantine]
 	// (default) stores it in the dead-letter stream before the position moves, [Halt] stops.
 	OnInvalid InvalidPolicy
+	// PublishedBefore tells a rescan that every row inserted before then was published,
+	// where the stream has let go too many events to tell. Default: none is known to be.
+	PublishedBefore time.Time
 	// Logger for what an operator should know. Default: none.
 	Logger *slog.Logger
 	// Hooks observe; see there.

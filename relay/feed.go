@@ -20,6 +20,8 @@ type feeder struct {
 	maxBytes    int
 	// quarantine puts a message of tx aside for good, or says why it can't.
 	quarantine func(ctx context.Context, tx *checkpoint.Transaction, bad checkpoint.Invalid) error
+	// rescan leaves out the rows that the stream holds, for a snapshot that mends a gap.
+	rescan *rescan
 }
 
 // feed puts tx into the queue, in parts when it does not fit into one batch.
@@ -27,6 +29,13 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 	if len(tx.Messages) == 0 && tx.Snapshot == nil && tx.Lost.IsEmpty() && !tx.More && tx.Offset == 0 && tx.Prepared == nil && tx.Decided == "" && tx.Restated == nil {
 		f.queue.skip(tx)
 		return nil
+	}
+	strays := 0
+	if tx.Snapshot != nil && tx.Snapshot.Rescan != nil {
+		var err error
+		if tx, strays, err = f.rescan.missing(ctx, tx); err != nil {
+			return err
+		}
 	}
 	msgs, sizes, err := f.encodeAll(ctx, tx)
 	if err != nil {
@@ -38,9 +47,10 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 		if len(msgs) == 0 && tx.Snapshot == nil { // it takes room nevertheless
 			bytes = idleBytes
 		}
-		if err := f.queue.put(ctx, item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes}); err != nil {
+		if err := f.queue.put(ctx, item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes, strays: strays}); err != nil {
 			return err
 		}
+		strays = 0
 		if to == len(msgs) {
 			return nil
 		}

@@ -33,7 +33,7 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error
 	s.open = s.newBatch(held.Position)
 	s.strays = s.behind()
 	f := &feeder{encoder: r.encoder(), queue: s.queue, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes,
-		quarantine: r.quarantine}
+		quarantine: r.quarantine, rescan: r.newRescan(held)}
 
 	readCtx, stopReading := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -162,8 +162,12 @@ func (s *session) findStrays(ctx context.Context) error {
 }
 
 // dropStrays takes out of it what the stream holds already, behind the
-// checkpoint that was taken over from.
+// checkpoint that was taken over from. A rescan has done so by itself.
 func (s *session) dropStrays(ctx context.Context, it *item) error {
+	if it.isRescan() {
+		s.strays = nil
+		s.open.events += it.strays
+	}
 	for s.strays != nil && len(it.msgs) > 0 {
 		more, err := s.strays.match(ctx, it.msgs[0])
 		if err != nil {

@@ -15,8 +15,13 @@ type item struct {
 	tx      *checkpoint.Transaction
 	msgs    []*nats.Msg
 	bytes   int
+	strays  int                     // events of ours behind the checkpoint, which a rescan found
 	skipped checkpoint.GTIDSet      // when tx is nil
 	last    *checkpoint.Transaction // of the skipped ones
+}
+
+func (it *item) isRescan() bool {
+	return it.tx != nil && it.tx.Snapshot != nil && it.tx.Snapshot.Rescan != nil
 }
 
 func (it *item) apply(p *checkpoint.Position) {

@@ -150,6 +150,9 @@ func (r *Relay) term(ctx context.Context, pub *publisher) (led bool, err error) 
 	case errors.As(err, &torn):
 		r.log.Warn("the broker stored a batch in part; taking over from the checkpoint before it", slog.Any("cause", err))
 		return led, nil
+	case errors.Is(err, checkpoint.ErrRestart):
+		r.log.Warn("reading the source anew from the checkpoint", slog.Any("cause", err))
+		return led, nil
 	case errors.Is(err, errUnrouted):
 		r.log.Warn("the stream does not take this source's subjects; looking at its configuration", slog.Any("cause", err))
 		return false, r.rejoin(ctx)

@@ -28,7 +28,7 @@ func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog
 		Addr: db.Addr, User: db.User, Password: string(db.Password), TLS: db.TLS, Database: db.Name,
 		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
 		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
-		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes), OnUpdate: s.OnUpdate,
+		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes), OnUpdate: s.OnUpdate, OnGap: s.OnGap,
 		FailoverWait: failoverWait(s.FailoverWait), AcceptLoss: cfg.AcceptLoss,
 		Logger: log, Hooks: hooks,
 	})
@@ -49,8 +49,8 @@ func relayConfig(cfg config.Config, nc *nats.Conn, source relay.Source, log *slo
 		Stream: cfg.Stream.Name, SubjectPrefix: cfg.Stream.SubjectPrefix, Partitions: cfg.Stream.Partitions,
 		Manage: cfg.Stream.Manage, Replicas: cfg.Stream.Replicas,
 		Instance: cfg.Relay.Instance, Heartbeat: cfg.Relay.Heartbeat, CommitTimeout: cfg.Relay.CommitTimeout,
-		OnInvalid: relay.InvalidPolicy(cfg.Source.OnInvalid),
-		Logger:    log,
+		OnInvalid: relay.InvalidPolicy(cfg.Source.OnInvalid), PublishedBefore: cfg.PublishedBefore,
+		Logger: log,
 	}
 }
 

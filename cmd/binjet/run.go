@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,7 @@ import (
 )
 
 func newRun(p process) *cobra.Command {
-	var lost string
+	var lost, published string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Publish the outbox until stopped",
@@ -36,6 +37,9 @@ What binjet needs of the source is checked first; binjet check says the same in 
 			if cfg.AcceptLoss, err = checkpoint.ParseGTIDSet(lost); err != nil {
 				return fmt.Errorf("--accept-loss: %w", err)
 			}
+			if cfg.PublishedBefore, err = pointInTime(published); err != nil {
+				return fmt.Errorf("--published-before: %w", err)
+			}
 			log := logging.New(p.stderr, cfg.Log.Level, cfg.Log.Format)
 			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error { return run(ctx, cfg, log) })
 			return stopped(log, err)
@@ -43,7 +47,19 @@ What binjet needs of the source is checked first; binjet check says the same in 
 	}
 	addSettings(cmd)
 	cmd.Flags().StringVar(&lost, "accept-loss", "", "go on without these purged transactions, once: the exact GTID set that the halt named; their events are lost")
+	cmd.Flags().StringVar(&published, "published-before", "", "for a rescan (source.on_gap), once: rows inserted before that time (RFC 3339) were published, though the stream no longer holds them")
 	return cmd
+}
+
+// pointInTime reads RFC 3339; "" is none.
+func pointInTime(s string) (t time.Time, err error) {
+	if s == "" {
+		return t, nil
+	}
+	if t, err = time.Parse(time.RFC3339, s); err != nil {
+		return t, fmt.Errorf("%q is no point in time such as 2026-01-31T12:00:00Z", s)
+	}
+	return t, nil
 }
 
 // stopped logs how the run ended: the last line of the log says why.

@@ -26,6 +26,8 @@ type Config struct {
 	Broker   Broker   `key:"-"`
 	// AcceptLoss is set by a flag of one command only, so that it can't stay on.
 	AcceptLoss checkpoint.GTIDSet `key:"-"`
+	// PublishedBefore is of such a flag, too.
+	PublishedBefore time.Time `key:"-"`
 }
 
 // Source is the database server that is read.
@@ -44,6 +46,7 @@ type Source struct {
 	ReadTimeout         time.Duration `key:"read_timeout" default:"0s" help:"silence after which the connection counts as dead; 0 is three heartbeats"`
 	OnUpdate            string        `key:"on_update" default:"halt" help:"an UPDATE of an outbox row: halt, since it may be an upsert whose event would be lost, or ignore, for tables whose rows are marked"`
 	OnInvalid           string        `key:"on_invalid" default:"quarantine" help:"a row that can't be published: quarantine stores it in the dead-letter stream before the position moves, halt stops"`
+	OnGap               string        `key:"on_gap" default:"halt" help:"binlogs purged before they were read: halt, or rescan, which publishes the rows that the outbox tables still hold and the stream lacks; rows deleted meanwhile can't be found"`
 	FailoverWait        time.Duration `key:"failover_wait" default:"30s" help:"wait for a replica that does not have the checkpoint's transactions yet, once it ceases to come nearer; then halt. 0 halts at once"`
 	MaxTransactionBytes Bytes         `key:"max_transaction_bytes" default:"16MiB" help:"memory for one transaction; a larger one is read twice and published in parts"`
 }

@@ -50,6 +50,8 @@ func (l *loader) validateSource() {
 	l.faultIf(s.MaxTransactionBytes > 1<<40, "source.max_transaction_bytes", "%s is more than 1024GiB", s.MaxTransactionBytes)
 	l.validateStart()
 	l.faultIf(s.OnUpdate != "halt" && s.OnUpdate != "ignore", "source.on_update", "%q is neither halt nor ignore", s.OnUpdate)
+	l.faultIf(s.OnGap == "accept-loss", "source.on_gap", "accept-loss is no setting, so that it can't stay on: run once with --accept-loss=<the transactions that the halt named>")
+	l.faultIf(s.OnGap != "halt" && s.OnGap != "rescan" && s.OnGap != "accept-loss", "source.on_gap", "%q is neither halt nor rescan", s.OnGap)
 	l.faultIf(s.OnInvalid != "quarantine" && s.OnInvalid != "halt", "source.on_invalid", "%q is neither quarantine nor halt", s.OnInvalid)
 }
 
