@@ -2,8 +2,8 @@ package binlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/binjet/binjet/checkpoint"
 )
@@ -71,25 +71,36 @@ func (s *stream) mendGap(ctx context.Context) error {
 		return checkpoint.ErrRestart
 	}
 	s.gap = nil
-	s.rescan = &checkpoint.Rescan{Lost: missing, Read: lastRead(s.at)}
+	s.rescan = newRescan(missing, s.at)
 	s.log.Error("binlogs are purged that were not read: looking through the outbox tables for rows that the stream lacks; "+
 		"rows that were deleted since can't be found", "lost", missing.String(), "position", s.at.Resume.String(), "read_up_to", s.rescan.Read)
 	return nil
 }
 
-// lastRead is when the last transaction before a gap was committed.
-func lastRead(p checkpoint.Position) time.Time {
+// noteGap lets the next connection find out what is missing, and mend it. When
+// that finds nothing, the server's own word stands.
+func (s *stream) noteGap(err error) error {
+	if s.cfg.OnGap != RescanOnGap || !s.cfg.AcceptLoss.IsEmpty() || s.gap != nil || !errors.Is(err, ErrPurged) {
+		return err
+	}
+	s.gap = err
+	return errAgain
+}
+
+// newRescan notes when the last transaction before the gap was committed, or before
+// an earlier one that is not mended yet.
+func newRescan(missing checkpoint.GTIDSet, p checkpoint.Position) *checkpoint.Rescan {
+	r := &checkpoint.Rescan{Lost: missing}
 	switch {
 	case p.Snapshot != nil && p.Snapshot.Rescan != nil:
-		return p.Snapshot.Rescan.Read
+		r.Read, r.Stopped = p.Snapshot.Rescan.Read, p.Snapshot.Rescan.Stopped
 	case p.Snapshot != nil:
-		return time.Time{}
 	case p.Read != nil:
-		return p.Read.Committed
+		r.Read = p.Read.Committed
 	case p.Last != nil:
-		return p.Last.Committed
+		r.Read = p.Last.Committed
 	}
-	return time.Time{}
+	return r
 }
 
 // acceptLoss moves the position past a gap that was given up.

@@ -21,10 +21,6 @@ func (s *stream) dumpError(err error) error {
 	case has("same server_uuid/server_id"), has("shutdown"), has("truncated in the middle"):
 		return err
 	case has("purged"), has("could not find gtid state"), has("first log file"):
-		if s.cfg.OnGap == RescanOnGap && s.gap == nil {
-			s.gap = halt(constErrors{ErrPurged, err}, hintPurged, "the server says that it can't go on from position %q, and what is missing can't be told", s.at.Resume)
-			return err // the next connection tells what is missing
-		}
 		return halt(constErrors{ErrPurged, err}, hintPurged, "the server can't go on from position %q", s.at.Resume)
 	case has("not in the master's binlog"), has("more gtids than"), has("missing the gtid"), has("which is not in"):
 		return halt(constErrors{ErrForeign, err}, hintForeign, "the server can't go on from position %q", s.at.Resume)

@@ -128,7 +128,7 @@ func (s *stream) once(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.follow(ctx)
+	return s.noteGap(s.follow(ctx))
 }
 
 // follow reads the binlog behind the position until the connection ends.

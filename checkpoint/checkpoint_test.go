@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -27,12 +28,27 @@ func TestRecordRoundTrip(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	if _, err := Decode([]byte(`{"v":3,"source":"shop"}`)); !errors.Is(err, ErrNewer) {
+	if _, err := Decode(fmt.Appendf(nil, `{"v":%d,"source":"shop"}`, Version+1)); !errors.Is(err, ErrNewer) {
 		t.Errorf("a newer record: %v", err)
 	}
 	for _, data := range []string{"", "null", "{}", "[]", `{"v":1}`, `{"v":1,"source":"s","nonce":"n","epoch":1,"resume":"?"}`} {
 		if c, err := Decode([]byte(data)); err == nil {
 			t.Errorf("%q → %+v, want an error", data, c)
+		}
+	}
+}
+
+// TestEncodeInTheOldestForm: an older binjet refuses just what it would misread.
+func TestEncodeInTheOldestForm(t *testing.T) {
+	c := Checkpoint{Source: "s", Epoch: 1, Nonce: "n", Position: Position{Snapshot: &Snapshot{Begun: true}}}
+	for want, rescan := range map[int]*Rescan{1: nil, 2: {}} {
+		c.Snapshot.Rescan = rescan
+		data, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Decode(data); err != nil || got.V != want {
+			t.Errorf("%s is of version %d (%v), want %d", data, got.V, err, want)
 		}
 	}
 }

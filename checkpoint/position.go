@@ -73,6 +73,9 @@ type Rescan struct {
 	// Read is when the last transaction before them was committed, by the server's
 	// clock; zero when that is not known.
 	Read time.Time `json:"read,omitzero"`
+	// Stopped is when the last checkpoint before them was written, by the clock of
+	// its writer: what was inserted later was not published.
+	Stopped time.Time `json:"stopped,omitzero"`
 }
 
 // Transaction is what a reader of the binlog yields: a committed transaction, or

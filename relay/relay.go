@@ -31,6 +31,8 @@ type Relay struct {
 	status Status
 	epoch  uint64 // the highest seen
 	seen   bool   // a checkpoint was seen, so there must be one
+
+	replaced time.Time // when the checkpoint was written that was taken over from; of Run's goroutine
 }
 
 // Status is what a relay is doing, for health checks and people.

@@ -33,17 +33,20 @@ const (
 //
 // A stream that has let go none of our events tells it exactly: it holds as many
 // as the checkpoint counts. Of one that has, the row's age decides: one that is
-// younger than the oldest event kept was not let go; one from long before the last
-// transaction that was read was published. Where neither is so, an operator has to
-// decide, by Config.PublishedBefore.
+// younger than the oldest event kept was not let go, and one that is younger than
+// the last checkpoint not published; one from long before the last transaction that
+// was read was published. Where none of it is so, an operator has to decide, by
+// Config.PublishedBefore.
 type rescan struct {
 	js     jetstream.JetStream
 	stream string
 	source string
 	log    *slog.Logger
 	before time.Time // Config.PublishedBefore
-	held   store.Held
-	limit  int
+	// stopped is when the checkpoint was written that we took over from.
+	stopped time.Time
+	held    store.Held
+	limit   int
 
 	window                        window
 	began                         time.Time // zero before the first row
@@ -67,7 +70,8 @@ func (w *window) covers(id string) bool {
 }
 
 func (r *Relay) newRescan(held store.Held) *rescan {
-	return &rescan{js: r.js, stream: r.cfg.Stream, source: r.cfg.Name, log: r.log, before: r.cfg.PublishedBefore, held: held, limit: windowIDs}
+	return &rescan{js: r.js, stream: r.cfg.Stream, source: r.cfg.Name, log: r.log, before: r.cfg.PublishedBefore,
+		stopped: r.replaced, held: held, limit: windowIDs}
 }
 
 // missing returns tx with only those of its rows that are to be published, and
@@ -87,8 +91,7 @@ func (s *rescan) missing(ctx context.Context, tx *checkpoint.Transaction) (*chec
 	if err != nil {
 		return nil, 0, err
 	}
-	part := *tx
-	part.Messages, part.Invalid = nil, nil
+	part := s.noted(tx)
 	for i := range tx.Messages {
 		m := tx.Messages[i]
 		publish, err := s.decide(&m, present[m.ID], tx.Snapshot)
@@ -112,7 +115,20 @@ func (s *rescan) missing(ctx context.Context, tx *checkpoint.Transaction) (*chec
 		s.log.Warn("rescan: done", slog.Uint64("published", s.absent), slog.Uint64("in_stream", s.known), slog.Uint64("let_go_by_stream", s.taken),
 			slog.Uint64("expired", s.expired), slog.Duration("took", time.Since(s.began)))
 	}
-	return &part, strays, nil
+	return part, strays, nil
+}
+
+// noted returns tx without rows, whose progress holds since when nothing was
+// published: whoever goes on with the rescan replaces another checkpoint.
+func (s *rescan) noted(tx *checkpoint.Transaction) *checkpoint.Transaction {
+	part, progress, why := *tx, *tx.Snapshot, *tx.Snapshot.Rescan
+	if why.Stopped.IsZero() {
+		why.Stopped = s.stopped
+	}
+	s.stopped = why.Stopped
+	progress.Rescan = &why
+	part.Snapshot, part.Messages, part.Invalid = &progress, nil, nil
+	return &part
 }
 
 // decide says whether a row is to be published.
@@ -133,6 +149,7 @@ func (s *rescan) decide(m *binjet.Message, present bool, progress *checkpoint.Sn
 		s.taken++
 		return false, nil
 	case !w.oldest.IsZero() && m.CreatedAt.After(w.oldest.Add(clockSkew)):
+	case !s.stopped.IsZero() && m.CreatedAt.After(s.stopped.Add(clockSkew)):
 	default:
 		return false, s.undecidable(m, progress)
 	}

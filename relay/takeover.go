@@ -39,6 +39,7 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 	if held == nil { // whatever copy we start from, the subject is empty
 		w.attempt.prevSeq, w.attempt.prevNonce = 0, ""
 	}
+	r.replaced = from.At
 	led, err := r.writeAlone(ctx, pub, w)
 	if err != nil {
 		return store.Held{}, err
