@@ -2,6 +2,7 @@ package test
 
 import (
 	"database/sql/driver"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
 )
 
@@ -198,4 +201,47 @@ func rescanRefused(t *testing.T, w *cmdWorld) {
 			t.Errorf("a table without rows: %s", r)
 		}
 	}
+}
+
+// TestPositionsFellBehind: the binlogs are purged while they are read. The stream
+// ends, so that all it yielded is stored first, and the next one begins with the rows.
+func TestPositionsFellBehind(t *testing.T) {
+	eachFlavor(t, func(t *testing.T, s *binlogSource) {
+		_, _ = s.db.ExecContext(t.Context(), "SET GLOBAL slave_connections_needed_for_purge=0")
+		r := s.reader(t, func(c *binlog.Config) { quick(c); c.OnGap = binlog.RescanOnGap })
+		from := begin(t, r)
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		k := stream(t, r, from, func(tx *checkpoint.Transaction) error {
+			if len(tx.Messages) > 0 && tx.Messages[0].ID == "b" {
+				close(reached)
+				<-goOn
+			}
+			return nil
+		})
+		s.insert(t, "a", "b")
+		<-reached
+		consumerEventually(t, "the binlog connection is gone", func() bool { return s.killDumps(t) == 0 })
+		s.insert(t, "c")
+		s.purge(t)
+		s.insert(t, "d")
+		close(goOn)
+		<-k.done
+		if !errors.Is(k.err, checkpoint.ErrRestart) {
+			t.Fatalf("the stream ended with %v", k.err)
+		}
+		exactly(t, k.ids(), []string{"a", "b"})
+
+		again := stream(t, r, k.position(), nil)
+		again.until(t, "the end of the rescan", func(txs []*checkpoint.Transaction) bool {
+			for _, tx := range txs {
+				if tx.Snapshot == nil || tx.Snapshot.Rescan == nil || tx.Snapshot.Rescan.Lost.IsEmpty() || tx.Snapshot.Rescan.Read.IsZero() {
+					t.Errorf("%+v is of no rescan", tx)
+				}
+			}
+			return len(txs) > 0 && txs[len(txs)-1].End
+		})
+		s.insert(t, "e")
+		again.untilID(t, "e")
+		exactly(t, again.ids(), []string{"a", "b", "c", "d", "e"})
+	})
 }
