@@ -20,6 +20,7 @@ const (
 
 	msgpack  = "github.com/vmihailenco/msgpack/v5"
 	protobuf = "google.golang.org/protobuf"
+	xTime    = "golang.org/x/time"
 )
 
 // law is what a package of ours, and what lies below it in the tree unless that
@@ -46,7 +47,7 @@ func laws() map[string]law {
 		"checkpoint/store": {own: []string{".", "checkpoint"}, modules: []string{natsGo}},
 		"binlog":           {own: []string{".", "checkpoint"}, modules: []string{goMySQL}},
 		"relay":            {own: []string{".", "checkpoint", "checkpoint/store"}, modules: []string{natsGo}},
-		"consumer":         {own: []string{".", "consumer/inbox", "producer/codec"}, modules: []string{natsGo}},
+		"consumer":         {own: []string{".", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime}},
 		"consumer/inbox":   {own: []string{".", "consumer"}, modules: []string{natsGo}},
 		"cmd/binjet":       {process: true},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -91,6 +92,16 @@ type Config struct {
 	// TxOptions are for the transactions of HandleTx. Default: the database's own.
 	TxOptions *sql.TxOptions
 
+	// Codecs are for handlers made by [Typed] and its like, by Content-Type; a
+	// message without one goes to the first. Default: JSON.
+	Codecs []binjet.Codec
+	// UnknownType is what becomes of a message whose Content-Type no codec of its
+	// typed handler knows. Default: [UnknownDeadLetter].
+	UnknownType Unknown
+	// UnknownTopic is what becomes of a message that has no handler here, because
+	// another process of the same Name has other topics. Default: [UnknownHandBack].
+	UnknownTopic Unknown
+
 	// Middleware wraps every handler of single messages, the first outermost,
 	// outside a handler's own.
 	Middleware []Middleware
@@ -118,6 +129,11 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Backoff.Min, DefaultBackoffMin)
 	setDefault(&c.Backoff.Max, max(DefaultBackoffMax, c.Backoff.Min))
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
+	setDefault(&c.UnknownType, UnknownDeadLetter)
+	setDefault(&c.UnknownTopic, UnknownHandBack)
+	if c.Codecs == nil {
+		c.Codecs = defaultCodecs()
+	}
 	if c.Inbox == nil {
 		c.Inbox = inbox.NewMemory(0)
 	}
@@ -158,6 +174,9 @@ func (c Config) validate() error {
 	check(c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min,
 		"Backoff is %s to %s: it has to rise from above zero", c.Backoff.Min, c.Backoff.Max)
 	check(c.DrainTimeout > 0, "DrainTimeout is %s: it has to be positive", c.DrainTimeout)
+	check(c.UnknownType >= UnknownHandBack && c.UnknownType <= UnknownSkip, "UnknownType is %d: take one of the constants", c.UnknownType)
+	check(c.UnknownTopic >= UnknownHandBack && c.UnknownTopic <= UnknownSkip, "UnknownTopic is %d: take one of the constants", c.UnknownTopic)
+	check(!slices.Contains(c.Codecs, nil), "Codecs has a nil in it")
 	byTime := c.DeliverPolicy == jetstream.DeliverByStartTimePolicy
 	bySequence := c.DeliverPolicy == jetstream.DeliverByStartSequencePolicy
 	check(byTime == !c.StartTime.IsZero(), "StartTime goes with DeliverByStartTimePolicy and only with it")

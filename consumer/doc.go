@@ -35,11 +35,18 @@
 //	             │           │          ├─ error, panic ─▶ delayed, comes back ─▶ … ─▶ dead letter
 //	             │           │          └─ Discard, undecodable ────────────────────▶ dead letter
 //	             │           └─ known ─▶ acknowledged, not run
+//	             ├─ past its ExpireAfter ─▶ acknowledged, not run
 //	             └─ Outbox-Deliver-At in the future, Run ended ─▶ delayed, comes back
 //
 // Every held message, buffered or running, is reported to the broker as in
 // progress three times per AckWait. AckWait therefore only says how fast the death of a
 // process is noticed, never how long a handler may take.
+//
+// # Payloads
+//
+// A [Handler] gets bytes. [Typed], and its like for the other kinds of handlers, decode
+// them by Content-Type with codecs that producers use too (producer/codec). What
+// can't be decoded becomes a dead letter at once, since no retry would help.
 //
 // # Order
 //
@@ -82,7 +89,8 @@
 // All processes that share a Name need the same topics: the durable consumer's
 // filter is set by the one that started last. A message that a process has no
 // handler for is handed back with the longest backoff and an error is logged,
-// since another process may know it.
+// since another process may know it. Config.UnknownTopic says otherwise, and
+// Config.UnknownType what becomes of a payload that no codec of its typed handler knows.
 //
 // Adding a topic to an existing consumer delivers its messages from now on, not
 // those that the consumer has already passed; a warning says so.

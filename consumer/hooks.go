@@ -44,13 +44,13 @@ func (h Hooks) afterSettle(msg *Message, out Outcome) {
 
 // Stats count deliveries by how they ended, since New.
 type Stats struct {
-	Handled, Duplicates, Retried, Deferred, DeadLettered, Ignored uint64
+	Handled, Duplicates, Retried, Deferred, DeadLettered, Ignored, Skipped, Expired uint64
 	// Held is how many messages this process holds now, running or buffered.
 	Held int
 }
 
 // counters count by [Kind].
-type counters [Ignored + 1]atomic.Uint64
+type counters [kinds]atomic.Uint64
 
 func (c *counters) stats(held int) Stats {
 	return Stats{
@@ -60,6 +60,8 @@ func (c *counters) stats(held int) Stats {
 		Deferred:     c[Deferred].Load(),
 		DeadLettered: c[DeadLettered].Load(),
 		Ignored:      c[Ignored].Load(),
+		Skipped:      c[Skipped].Load(),
+		Expired:      c[Expired].Load(),
 		Held:         held,
 	}
 }

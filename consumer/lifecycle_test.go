@@ -168,19 +168,7 @@ func TestMessageForAnotherProcessIsHandedBack(t *testing.T) {
 	w.run(old)
 	w.publish("a", "1")
 	eventually(t, "the old one runs", func() bool { return old.Stats().Handled == 1 })
-	stream, err := w.js.Stream(t.Context(), "OUTBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cons, err := stream.Consumer(t.Context(), "c")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := cons.CachedInfo().Config
-	cfg.FilterSubjects = []string{"outbox.>"}
-	if _, err := stream.UpdateConsumer(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	w.widen("outbox.>")
 	w.publish("b", "2")
 	eventually(t, "it is handed back, more than once", func() bool { return old.Stats().Deferred >= 2 })
 	if s := old.Stats(); s.DeadLettered+s.Retried > 0 {

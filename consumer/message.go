@@ -73,6 +73,13 @@ func decode(m *nats.Msg, prefix string, partitioned bool) (*Message, error) {
 	return msg, nil
 }
 
+// expired reports whether the message is older than it asked to become. The
+// broker would have dropped it by now, had it not been handed out before. Its
+// clock said when it was published, this process's says what time it is.
+func (m *Message) expired(now time.Time) bool {
+	return m.ExpireAfter > 0 && now.After(m.Published.Add(m.ExpireAfter))
+}
+
 // topicOf takes the topic from the subject.
 func topicOf(subject, prefix string, partitioned bool) string {
 	topic := strings.TrimPrefix(subject, prefix+".")

@@ -90,10 +90,18 @@ const (
 	DeadLettered
 	// Ignored: the broker's own marker, not an event; it is acknowledged.
 	Ignored
+	// Skipped: nothing here knows the message, and the config says [UnknownSkip];
+	// it is acknowledged.
+	Skipped
+	// Expired: it was past its ExpireAfter when its turn came; it is acknowledged
+	// without a run.
+	Expired
+
+	kinds = iota + 1
 )
 
 func (k Kind) String() string {
-	names := [...]string{"unknown", "handled", "duplicate", "retried", "deferred", "dead-lettered", "ignored"}
+	names := [...]string{"unknown", "handled", "duplicate", "retried", "deferred", "dead-lettered", "ignored", "skipped", "expired"}
 	if k < 0 || int(k) >= len(names) {
 		return names[0]
 	}
@@ -103,7 +111,7 @@ func (k Kind) String() string {
 // Outcome is how a delivery ended and why.
 type Outcome struct {
 	Kind Kind
-	// Err is why, for Retried, Deferred and DeadLettered.
+	// Err is why, for Retried, Deferred, DeadLettered, Skipped and Expired.
 	Err error
 	// Delay is when the message comes back, for Retried and Deferred.
 	Delay time.Duration
@@ -125,8 +133,17 @@ const spareDeliveries = 10
 
 // policy turns the end of an attempt into what to tell the broker.
 type policy struct {
-	maxDeliver int
-	backoff    Backoff
+	maxDeliver  int
+	backoff     Backoff
+	unknownType Unknown
+}
+
+func (c Config) policy() policy { return policy{c.MaxDeliver, c.Backoff, c.UnknownType} }
+
+// Outcome is what becomes of a message whose handler returned err at that
+// attempt, under c with its defaults. It does nothing; tests use it.
+func (c Config) Outcome(err error, attempt int) Outcome {
+	return c.WithDefaults().policy().decide(err, attempt, false)
 }
 
 // decide is the one place that says what an error means. stopping is true when
@@ -139,6 +156,8 @@ func (p policy) decide(err error, attempt int, stopping bool) Outcome {
 		return Outcome{Kind: Handled}
 	case errors.As(err, &discard):
 		return Outcome{Kind: DeadLettered, Err: err}
+	case errors.Is(err, ErrUnknownType):
+		return p.unknown(p.unknownType, err)
 	case errors.Is(err, inbox.ErrBusy):
 		return Outcome{Kind: Deferred, Err: err, Delay: p.backoff.delay(1)}
 	case stopping, errors.Is(err, errNotRun):

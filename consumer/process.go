@@ -48,7 +48,7 @@ func (e *engine) single(r *route, d *delivery) {
 	e.settle(d, out)
 }
 
-func (e *engine) policy() policy { return policy{e.cfg.MaxDeliver, e.cfg.Backoff} }
+func (e *engine) policy() policy { return e.cfg.policy() }
 
 // admit says which handler a delivery is for, or, when none should run now, how
 // it ends without.
@@ -60,11 +60,12 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 	if d.err != nil {
 		return nil, Outcome{Kind: DeadLettered, Err: d.err}
 	}
+	if msg.expired(time.Now()) {
+		return nil, Outcome{Kind: Expired, Err: fmt.Errorf("its time of %s since it was published is over", msg.ExpireAfter)}
+	}
 	r := e.route(msg.Topic)
 	if r == nil {
-		e.log.Error("a message came for which there is no handler; another process may have set the consumer's filter: "+
-			"run the same handlers in all processes of one consumer name", slog.String("topic", msg.Topic))
-		return nil, Outcome{Kind: Deferred, Err: errors.New("no handler for the topic"), Delay: e.cfg.Backoff.Max}
+		return nil, e.policy().unknown(e.cfg.UnknownTopic, errNoHandler)
 	}
 	if wait := time.Until(msg.DeliverAt); wait > 0 {
 		return nil, Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
@@ -131,10 +132,12 @@ func (e *engine) settle(d *delivery, out Outcome) {
 
 func (e *engine) report(msg *Message, out Outcome) {
 	level := slog.LevelDebug
-	switch out.Kind {
-	case Retried:
+	switch {
+	case out.Kind == Expired:
+		level = slog.LevelInfo
+	case out.Kind == Retried, out.Kind == Skipped:
 		level = slog.LevelWarn
-	case DeadLettered:
+	case out.Kind == DeadLettered, errors.Is(out.Err, errNoHandler), errors.Is(out.Err, ErrUnknownType):
 		level = slog.LevelError
 	}
 	if !e.log.Enabled(e.work, level) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/internal/runenv"
 )
 
 // flushTimeout bounds the wait for the last acknowledgements to leave this process.
@@ -32,7 +34,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	workCtx, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
-	e := &engine{Consumer: c, work: workCtx}
+	env := runenv.Env{Codecs: c.cfg.Codecs, Stopping: c.stopping}
+	e := &engine{Consumer: c, work: runenv.With(workCtx, env)}
 	shared := newQueue(e)
 	e.dispatch = shared
 	stopBeats := e.startHeartbeats()

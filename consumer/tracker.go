@@ -58,7 +58,7 @@ func (t *tracker) settle(d *delivery, verdict []byte) error {
 // acknowledgement: the broker would deliver the message again at once.
 func verdict(out Outcome) []byte {
 	switch out.Kind {
-	case Handled, Duplicate, Ignored:
+	case Handled, Duplicate, Ignored, Skipped, Expired:
 		return []byte("+ACK")
 	case DeadLettered:
 		return []byte("+TERM dead-lettered")

@@ -180,3 +180,21 @@ func (w *world) deadLetters() []*jetstream.RawStreamMsg {
 	}
 	return dead
 }
+
+// widen sets the durable consumer's filter, as another process with other topics does.
+func (w *world) widen(filter string) {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.t.Context(), "OUTBOX")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cons, err := stream.Consumer(w.t.Context(), "c")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := cons.CachedInfo().Config
+	cfg.FilterSubjects = []string{filter}
+	if _, err := stream.UpdateConsumer(w.t.Context(), cfg); err != nil {
+		w.t.Fatal(err)
+	}
+}
