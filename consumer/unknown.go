@@ -42,4 +42,3 @@ func (p policy) unknown(how Unknown, err error) Outcome {
 		return Outcome{Kind: Deferred, Err: err, Delay: p.backoff.Max}
 	}
 }
-
