@@ -14,7 +14,7 @@ func (r *Reader) tableFindings(s *session, t table, snapshot bool) ([]Finding, e
 	_, err := s.rows("SELECT 1 FROM " + t.quoted() + " LIMIT 0")
 	switch serverCode(err) {
 	case mysql.ER_NO_SUCH_TABLE, mysql.ER_BAD_DB_ERROR:
-		return []Finding{{Name: name, Detail: "there is no such table", Fix: "binjet init creates it; or correct the name, upper and lower case included"}}, nil
+		return []Finding{{Name: name, Now: true, Detail: "there is no such table", Fix: "binjet init creates it; or correct the name, upper and lower case included"}}, nil
 	case mysql.ER_TABLEACCESS_DENIED_ERROR, mysql.ER_DBACCESS_DENIED_ERROR, mysql.ER_COLUMNACCESS_DENIED_ERROR:
 		return []Finding{{Name: name, OK: true, Detail: "not checked: the account may not see it (it may replicate it all the same)"}}, nil
 	}
@@ -30,7 +30,7 @@ func (r *Reader) tableFindings(s *session, t table, snapshot bool) ([]Finding, e
 		if len(rows) > 0 {
 			stored = rows[0][0]
 		}
-		return []Finding{{Name: name, Detail: fmt.Sprintf("the server stores it as %q", stored), Fix: "spell the name as the server does"}}, nil
+		return []Finding{{Name: name, Now: true, Detail: fmt.Sprintf("the server stores it as %q", stored), Fix: "spell the name as the server does"}}, nil
 	}
 	engine := Finding{Name: name + " engine", OK: true, Detail: rows[0][1]}
 	switch strings.ToUpper(rows[0][1]) {
@@ -83,7 +83,7 @@ func (r *Reader) columnFindings(s *session, t table) (list []Finding, err error)
 		if c.name == NoColumn {
 			continue
 		}
-		f := Finding{Name: fmt.Sprintf("column %s.%s", t, c.name), OK: true}
+		f := Finding{Name: fmt.Sprintf("column %s.%s", t, c.name), OK: true, Now: true}
 		got, ok := types[strings.ToLower(c.name)]
 		f.Detail = strings.TrimSpace(got[0] + " " + got[1])
 		if !ok {

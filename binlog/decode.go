@@ -104,7 +104,7 @@ func (d *decoder) newLayout(e *replication.TableMapEvent) *layout {
 	l.headers, l.payload, l.createdAt = index(c.Headers), index(c.Payload), index(c.CreatedAt)
 	if missing != nil {
 		l.fault = fmt.Sprintf("it had no column %s when the row was written", strings.Join(missing, ", "))
-		l.hint = "Map the columns that the table has (columns), or add them to the table"
+		l.hint = hintColumns
 	}
 	return l
 }

@@ -88,5 +88,7 @@ const (
 		"and " + goOnBehind + ". Only if rows are marked on purpose after they were inserted, set source.on_update to ignore"
 	hintMetadata = "SET GLOBAL binlog_row_metadata=FULL (and in the server's configuration), reconnect the services that write, " +
 		"publish the rows of this transaction by hand, and " + goOnBehind
+	hintColumns = "A row keeps the column names of the moment it was written. Map those that this one had (source.columns) and start again: " +
+		"reading goes on here, and halts again where the names change again"
 	hintImage = "SET GLOBAL binlog_row_image=FULL (and in the server's configuration), and reconnect the services that write"
 )

@@ -40,7 +40,7 @@ func New(cfg Config) (*Reader, error) {
 // Begin returns the position to begin from when there is no checkpoint, by
 // [Config.Start]. It connects once and returns the error of that.
 func (r *Reader) Begin(ctx context.Context) (checkpoint.Position, error) {
-	srv, err := r.ready(ctx, r.cfg.Start == StartSnapshot || r.cfg.OnGap == RescanOnGap)
+	srv, err := r.ready(ctx, r.beginning())
 	if err != nil {
 		return checkpoint.Position{}, fmt.Errorf("begin: %w", err)
 	}

@@ -158,7 +158,7 @@ func (s *stream) follow(ctx context.Context) error {
 
 // open asks the server for its facts and checks the position against them.
 func (s *stream) open(ctx context.Context) error {
-	srv, err := s.ready(ctx, s.needsSnapshot(s.at))
+	srv, err := s.ready(ctx, purposeAt(s.at))
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const (
 // decide, with [ErrForeign] or [ErrPurged] as its cause; other errors, such as
 // those of the connection, may pass.
 func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
-	srv, err := r.ready(ctx, r.needsSnapshot(p))
+	srv, err := r.ready(ctx, purposeAt(p))
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
@@ -56,11 +56,6 @@ func (r *Reader) complete(gone checkpoint.GTIDSet, p checkpoint.Position) error 
 		return nil
 	}
 	return purgedXA(gone, p)
-}
-
-// needsSnapshot: the tables are to be read, or may have to be.
-func (r *Reader) needsSnapshot(p checkpoint.Position) bool {
-	return p.Snapshot != nil || r.cfg.OnGap == RescanOnGap
 }
 
 // unread: a snapshot is to be taken first, and there is no position yet.

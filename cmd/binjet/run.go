@@ -9,10 +9,12 @@ import (
 	"net"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
@@ -107,7 +109,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := preflight(ctx, reader, log); err != nil {
+	if err := preflight(ctx, reader, hasCheckpoint(ctx, cfg, nc), log); err != nil {
 		return err
 	}
 	rc := relayConfig(cfg, nc, reader, log)
@@ -139,9 +141,19 @@ func (e *preflightError) Error() string {
 	return fmt.Sprintf("the source has %d faults", len(e.faults))
 }
 
+// hasCheckpoint says whether the source was read before. One that can't be asked
+// for counts as none: then more is asked of the source, and the relay finds out.
+func hasCheckpoint(ctx context.Context, cfg config.Config, nc *nats.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, err := store.New(nc, cfg.Stream.Name, cfg.Source.Name).Load(ctx)
+	return err == nil
+}
+
 // preflight asks the source for everything that reading needs, and logs what is
-// missing with its mend.
-func preflight(ctx context.Context, reader *binlog.Reader, log *slog.Logger) error {
+// missing with its mend. A source that was read before is read on behind its
+// checkpoint, whatever its tables look like now.
+func preflight(ctx context.Context, reader *binlog.Reader, resumed bool, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	findings, err := reader.Check(ctx)
@@ -152,6 +164,10 @@ func preflight(ctx context.Context, reader *binlog.Reader, log *slog.Logger) err
 	for _, f := range findings {
 		if f.OK {
 			log.Debug("source checked", "check", f.Name, "detail", f.Detail)
+			continue
+		}
+		if f.Now && resumed {
+			log.Warn("source check failed; reading goes on behind the checkpoint, up to a row that this concerns", "check", f.Name, "detail", f.Detail, "fix", f.Fix)
 			continue
 		}
 		faults = append(faults, f)
