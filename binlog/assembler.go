@@ -48,6 +48,8 @@ type assembler struct {
 	seen func(t table, id string, deleted bool)
 	// updated is told of updates that are passed over.
 	updated func(t table, id string)
+	// rowless, when set, is told of statements that insert no rows.
+	rowless func(schema, query string)
 	// foreign is told of statements that write in statement format elsewhere.
 	foreign func(query string)
 	// abandoned is told of a group that the server did not finish.

@@ -77,7 +77,13 @@ func (a *assembler) inspect(st statement, schema, text string) {
 			a.blame(halt(ErrStatementFormat, hintRowFormat, "table %s, transaction %s, statement %.200q", t, a.gtid, text))
 			return
 		}
-	case kindDelete:
+	case kindDelete, kindOther, kindCreateBegin:
+		if a.rowless != nil {
+			a.rowless(schema, text)
+		}
+		if st.kind != kindDelete {
+			return
+		}
 	default:
 		return
 	}

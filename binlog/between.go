@@ -18,6 +18,9 @@ const maxBetween = 2_000_000
 
 var errReached = constError("the position is reached")
 
+const hintRowsTaken = "Publish by hand what is gone if its events matter, then " + startAnew + ", which takes a new snapshot and repeats the rows of this one; " +
+	"do not prune an outbox table before its snapshot is published"
+
 // between reads the binlog from the position of a cut snapshot to that of a new
 // one, and returns the rows that were inserted on the way: they are in the new
 // snapshot and were not in the old one.
@@ -32,7 +35,7 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTI
 	s.log.Info("a snapshot was cut: reading what came after it", "from", s.at.Resume.String(), "to", upto.String())
 	p := newParser(flavorName(s.srv.Flavor), &s.tables, true)
 	defer p.close()
-	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, seen: w.seen}
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, seen: w.seen, rowless: w.rowless}
 	at := s.at.Resume.Clone()
 	err := s.dump(ctx, s.srv.Flavor, at, func(raw []byte) error {
 		s.received(raw)
@@ -101,9 +104,24 @@ func (w *window) seen(t table, id string, deleted bool) {
 	}
 	published := t.String() == w.progress.Table && id <= w.progress.After && w.binary[t.String()]
 	if !w.ids[t][id] && !published && w.err == nil {
-		w.err = halt(nil, "Publish that row by hand if its event matters, then "+startAnew+", which takes a new snapshot and repeats the rows of this one; "+
-			"do not prune an outbox table before its snapshot is published",
+		w.err = halt(nil, hintRowsTaken,
 			"row %q of table %s was deleted after the snapshot began and before it was published", id, t)
+	}
+}
+
+// rowless finds statements that took rows away which were not published yet. The
+// binlog does not say which.
+func (w *window) rowless(schema, query string) {
+	what := removes(query)
+	if what == "" || w.err != nil {
+		return
+	}
+	names := tableNames(query)
+	for _, t := range w.tables.list {
+		if slices.Contains(w.progress.Done, t.String()) || !t.concerned(what, schema, names) {
+			continue
+		}
+		w.err = halt(nil, hintRowsTaken, "rows of table %s may be gone that were not published yet: %s after the snapshot began and before its end (%.200q)", t, what, query)
 	}
 }
 

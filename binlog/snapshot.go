@@ -21,7 +21,8 @@ const (
 const lockTimeout = 5
 
 // snapshot yields the rows that lay in the outbox tables at one exact position
-// of the binlog, table by table in the order of the ID, and then its end.
+// of the binlog, table by table in the order of the ID, and then its end. Until
+// then the tables can't be changed: see pin.
 //
 // A snapshot that was cut can't be taken up again as it was: its read view is
 // gone. But the rows of then are those of a new one without those inserted in
@@ -82,19 +83,29 @@ func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint
 // wrong by an XA COMMIT that is in the binlog and not yet in the engine, so where
 // there are any, none may be under way.
 func (s *stream) snapshotMariaDB(ctx context.Context, view *session) (at checkpoint.GTIDSet, err error) {
+	pinned, err := s.pinned(ctx)
+	if err != nil {
+		return at, err
+	}
+	defer pinned.close()
 	if at, err = view.positioned(); err != nil {
 		return at, err
 	}
 	used, err := view.usesXA() // behind it: one under way was counted before
-	if err != nil || !used {
-		return at, err
-	}
-	lock, err := s.lockTables(ctx)
 	if err != nil {
 		return at, err
 	}
-	defer lock.close() // unlocks
-	return view.positioned()
+	if used {
+		lock, err := s.lockTables(ctx)
+		if err != nil {
+			return at, err
+		}
+		defer lock.close() // unlocks
+		if at, err = view.positioned(); err != nil {
+			return at, err
+		}
+	}
+	return at, s.pin(view)
 }
 
 // usesXA: XA transactions were prepared since the server started, or before.
@@ -148,6 +159,9 @@ func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoin
 		return at, err
 	}
 	if _, err := view.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+		return at, err
+	}
+	if err := s.pin(view); err != nil {
 		return at, err
 	}
 	if _, err := lock.rows("UNLOCK TABLES"); err != nil {

@@ -60,6 +60,42 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+func TestRemoves(t *testing.T) {
+	for query, want := range map[string]string{
+		"truncate outbox": "TRUNCATE TABLE",
+		"/* x */ RENAME TABLE `outbox` TO a, b TO outbox":           "RENAME TABLE",
+		"DROP TABLE IF EXISTS `outbox` /* generated */":             "DROP TABLE",
+		"DROP TEMPORARY TABLE outbox":                               "",
+		"DROP INDEX i ON outbox":                                    "",
+		"drop database shop":                                        "DROP DATABASE",
+		"CREATE OR REPLACE TABLE outbox (a INT)":                    "CREATE OR REPLACE TABLE",
+		"CREATE OR REPLACE VIEW v AS SELECT 1 FROM outbox":          "",
+		"CREATE TABLE outbox (a INT)":                               "",
+		"DELETE FROM outbox":                                        "DELETE in statement format",
+		"ALTER TABLE outbox RENAME old":                             "RENAME TO",
+		"ALTER TABLE outbox ADD a INT, RENAME TO old":               "RENAME TO",
+		"ALTER TABLE outbox RENAME COLUMN a TO b":                   "",
+		"ALTER TABLE outbox RENAME INDEX a TO b, RENAME KEY c TO d": "",
+		"ALTER TABLE outbox DROP PARTITION p1":                      "DROP PARTITION",
+		"ALTER TABLE outbox EXCHANGE PARTITION p WITH TABLE x":      "EXCHANGE PARTITION",
+		"ALTER TABLE outbox DROP COLUMN a, DROP b":                  "",
+		"ALTER TABLE outbox DISCARD TABLESPACE":                     "DISCARD TABLESPACE",
+	} {
+		if got := removes(query); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	outbox := table{"shop", "outbox"}
+	for query, want := range map[string]bool{
+		"TRUNCATE TABLE outbox": true, "TRUNCATE TABLE shop.`outbox`": true, "TRUNCATE TABLE shop.orders": false, "TRUNCATE TABLE archive.outbox": false,
+		"DROP DATABASE shop": true, "DROP DATABASE archive": false, "DROP TABLE orders, Outbox": true,
+	} {
+		if got := outbox.concerned(removes(query), "shop", tableNames(query)); got != want {
+			t.Errorf("%s concerns %s: %v, want %v", query, outbox, got, want)
+		}
+	}
+}
+
 func TestNamedTables(t *testing.T) {
 	s, err := parseTables("shop", []string{"outbox", "audit.events"})
 	if err != nil {

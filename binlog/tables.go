@@ -3,6 +3,7 @@ package binlog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/binjet/binjet"
@@ -61,6 +62,24 @@ func (s *tableSet) add(t table) {
 }
 
 func (s *tableSet) has(schema, name []byte) bool { return s.by[string(schema)][string(name)] }
+
+// concerned reports whether a statement that removes rows, and ran with schema as
+// its default database, names the table, or its whole schema.
+func (t table) concerned(what, schema string, names []tableName) bool {
+	if what == "DROP DATABASE" || what == "DROP SCHEMA" {
+		return slices.ContainsFunc(names, func(n tableName) bool { return strings.EqualFold(t.schema, n.name) })
+	}
+	for _, n := range names {
+		in := n.schema
+		if in == "" {
+			in = schema
+		}
+		if strings.EqualFold(t.name, n.name) && strings.EqualFold(t.schema, in) {
+			return true
+		}
+	}
+	return false
+}
 
 // named reports whether a statement that ran with schema as its default database
 // holds the name of an outbox table. It compares without case, since the server
