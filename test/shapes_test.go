@@ -1,0 +1,38 @@
+package test
+
+import (
+	"testing"
+
+	"github.com/binjet/binjet/internal/dbserver"
+)
+
+// TestShapes: transactions and tables of every shape, on one server per flavour.
+func TestShapes(t *testing.T) {
+	bin := buildCommand(t)
+	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
+		t.Run(string(flavor), func(t *testing.T) {
+			t.Parallel()
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir(), "--local-infile=ON"}})
+			for _, test := range []struct {
+				name string
+				run  func(*testing.T, *binlogSource)
+			}{
+				{"altered", shapesAltered},
+				{"renamed_column", shapesRenamedColumn},
+				{"swapped", shapesSwapped},
+				{"snapshot_pinned", shapesSnapshotPinned},
+				{"snapshot_changed", shapesSnapshotChanged},
+			} {
+				t.Run(test.name, func(t *testing.T) { test.run(t, newBinlogSource(t, srv, db, "h_"+test.name)) })
+			}
+			for _, test := range []struct {
+				name string
+				run  func(*testing.T, *cmdWorld)
+			}{
+				{"renamed_column", shapesRenamedColumnCommand},
+			} {
+				t.Run("command/"+test.name, func(t *testing.T) { test.run(t, newCmdWorld(t, bin, srv, db, "hc_"+test.name)) })
+			}
+		})
+	}
+}
