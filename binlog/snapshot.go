@@ -29,6 +29,11 @@ const lockTimeout = 5
 // between, which the binlog between the two positions tells. So a snapshot is of
 // one position, the first, however often it is resumed.
 func (s *stream) snapshot(ctx context.Context) error {
+	if s.rescan != nil { // the connection was opened to read the binlog
+		if _, err := s.ready(ctx, toSnapshot); err != nil {
+			return err
+		}
+	}
 	view, at, err := s.takeSnapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("take a snapshot of the outbox tables: %w", err)
