@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 # Everything that is checked lives in these modules.
-MODULES := . test examples
+MODULES := . test examples test/bench-peers
 
 .DEFAULT_GOAL := help
 
@@ -31,6 +31,10 @@ unit: ## Unit tests with the race detector; no database server
 integration: ## Tests on real MySQL and MariaDB, which they fetch and start themselves
 	cd test && $(GO) test -race -count=1 -timeout 40m ./...
 
+.PHONY: bench-consumer
+bench-consumer: ## Measure the consumer beside nats.go by hand and Watermill's router
+	@cd test/bench-peers && GOWORK=off $(GO) run . $(ARGS)
+
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## All static checks
 
@@ -40,7 +44,7 @@ fmt-check:
 
 .PHONY: vet
 vet:
-	@for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) vet ./...) || exit 1; done
 
 .PHONY: staticcheck
 staticcheck:
