@@ -43,13 +43,14 @@ func laws() map[string]law {
 		"producer/codec/msgpack":  {own: []string{"."}, modules: []string{msgpack}},
 		"producer/codec/protobuf": {own: []string{"."}, modules: []string{protobuf}},
 
-		"checkpoint":       {own: []string{"."}},
-		"checkpoint/store": {own: []string{".", "checkpoint"}, modules: []string{natsGo}},
-		"binlog":           {own: []string{".", "checkpoint"}, modules: []string{goMySQL}},
-		"relay":            {own: []string{".", "checkpoint", "checkpoint/store"}, modules: []string{natsGo}},
-		"consumer":         {own: []string{".", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime}},
-		"consumer/inbox":   {own: []string{".", "consumer"}, modules: []string{natsGo}},
-		"cmd/binjet":       {process: true},
+		"checkpoint":               {own: []string{"."}},
+		"checkpoint/store":         {own: []string{".", "checkpoint"}, modules: []string{natsGo}},
+		"binlog":                   {own: []string{".", "checkpoint"}, modules: []string{goMySQL}},
+		"relay":                    {own: []string{".", "checkpoint", "checkpoint/store"}, modules: []string{natsGo}},
+		"consumer":                 {own: []string{".", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime}},
+		"consumer/inbox/inboxtest": {own: []string{".", "consumer/inbox"}, modules: []string{natsGo}},
+		"consumer/inbox":           {own: []string{".", "consumer"}, modules: []string{natsGo}},
+		"cmd/binjet":               {process: true},
 	}
 }
 

@@ -9,11 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/binjet/binjet/consumer"
 	"github.com/binjet/binjet/consumer/inbox"
-	"github.com/binjet/binjet/internal/dbserver"
 )
 
 // waitingOnce gives every message one attempt only, and says when one waits.
@@ -84,73 +82,6 @@ func consumerLeastPrivileges(t *testing.T, w *consumerWorld) {
 	consumerEventually(t, "one run, one duplicate", func() bool { s := c.Stats(); return s.Handled == 1 && s.Duplicates == 1 })
 	w.db = admin
 	w.wantEffects(t, 1)
-}
-
-// TestInboxClaim is the inbox without a consumer: what a rolled
-// back transaction claimed can be claimed again, and a committed claim can't.
-func TestInboxClaim(t *testing.T) {
-	for name, o := range map[string]dbserver.Options{"mysql": {Flavor: dbserver.MySQL}, "mariadb": {Flavor: dbserver.MariaDB}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, admin := startDB(t, o)
-			execSQL(t, admin, "CREATE DATABASE i")
-			db, err := sql.Open("mysql", s.DSN("i"))
-			must(t, err)
-			t.Cleanup(func() { _ = db.Close() })
-			in, err := inbox.NewSQL(inbox.SQLConfig{Table: "i.seen"})
-			must(t, err)
-			must(t, in.EnsureSchema(t.Context(), db))
-			for _, level := range []sql.IsolationLevel{sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable} {
-				t.Run(level.String(), func(t *testing.T) { testInboxClaim(t, db, in, level) })
-			}
-		})
-	}
-}
-
-func testInboxClaim(t *testing.T, db *sql.DB, in *inbox.SQL, level sql.IsolationLevel) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	begin := func() *sql.Tx {
-		t.Helper()
-		tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
-		must(t, err)
-		return tx
-	}
-	id := strings.ReplaceAll(level.String(), " ", "-")
-	tx := begin()
-	must(t, in.Claim(ctx, tx, "c", id))
-	must(t, in.Confirm(ctx, tx, "c", id))
-	must(t, tx.Rollback())
-	tx = begin()
-	if err := in.Confirm(ctx, tx, "c", id); !errors.Is(err, inbox.ErrLost) {
-		t.Errorf("after a rollback: %v, want ErrLost", err)
-	}
-	must(t, tx.Rollback())
-
-	// A snapshot from before the first copy's commit may not hide that.
-	old := begin()
-	var n int
-	must(t, old.QueryRowContext(ctx, "SELECT COUNT(*) FROM seen").Scan(&n))
-	if level != sql.LevelSerializable { // there the read locks what the other wants to write
-		tx = begin()
-		must(t, in.Claim(ctx, tx, "c", id))
-		must(t, tx.Commit())
-		if err := in.Claim(ctx, old, "c", id); !errors.Is(err, inbox.ErrDone) {
-			t.Errorf("from an old snapshot: %v, want ErrDone", err)
-		}
-	} else {
-		must(t, in.Claim(ctx, old, "c", id))
-		must(t, old.Commit())
-	}
-	_ = old.Rollback()
-	tx = begin()
-	if err := in.Claim(ctx, tx, "c", id); !errors.Is(err, inbox.ErrDone) {
-		t.Errorf("after a commit: %v, want ErrDone", err)
-	}
-	must(t, tx.Rollback())
-	tx = begin()
-	must(t, in.Claim(ctx, tx, "other", id)) // another consumer has its own
-	must(t, tx.Rollback())
 }
 
 // consumerChaos: three processes' worth of workers, handlers that fail in every

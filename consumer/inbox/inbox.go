@@ -13,6 +13,11 @@ var (
 	// ErrBusy says that another copy of the message is being handled now: come
 	// back later to see how that ended.
 	ErrBusy = errors.New("another copy of the message is being handled")
+	// ErrConflict says that the database gave the transaction up in favour of
+	// another one (a deadlock, a serialization failure), or let it wait no longer.
+	// Nothing is wrong: roll it back and claim in a new one. It is recognised for
+	// the drivers that most people use; others' errors come without it.
+	ErrConflict = errors.New("the transaction lost against another one")
 )
 
 // Inbox is kept for handlers whose effects are not in a SQL transaction. It is

@@ -1,0 +1,102 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+//go:embed schema/mysql.sql
+var mysqlSchema string
+
+// mysql is MySQL and MariaDB.
+type mysql struct{ tableName }
+
+func (m mysql) schema() []string { return m.fill(mysqlSchema, "") }
+
+// claim is a plain INSERT: IGNORE would hide other faults, and the count of
+// affected rows of ON DUPLICATE KEY UPDATE depends on a flag of the connection.
+func (m mysql) claim() string {
+	return "INSERT INTO " + m.quoted + " (consumer, message_id) VALUES (?, ?)"
+}
+
+// share makes a read lock what it finds. Such a read sees what is committed now,
+// whatever the isolation level: not an old snapshot (REPEATABLE READ), nothing
+// uncommitted (READ UNCOMMITTED). This spelling is the one both flavours have.
+const share = " LOCK IN SHARE MODE"
+
+func (m mysql) present() string          { return m.tableName.present() + share }
+func (m mysql) presentMany(n int) string { return m.tableName.presentMany(n) + share }
+
+// claimMany inserts with IGNORE, whose count of affected rows no flag of the
+// connection changes. Where all are new, that is all. Else every mark is there
+// now, the transaction's own among them: they are told by the column batch, a
+// random number. IGNORE would also pass over a row for another reason: then it
+// is missing, and that is an error. Reading only what exists takes no lock on the
+// gaps between rows, which would make batches wait for each other.
+func (m mysql) claimMany(ctx context.Context, tx *sql.Tx, consumer string, ids []string) ([]string, error) {
+	batch := rand.Int64()
+	args := make([]any, 0, 3*len(ids))
+	for _, id := range ids {
+		args = append(args, consumer, id, batch)
+	}
+	result, err := tx.ExecContext(ctx, "INSERT IGNORE INTO "+m.quoted+" (consumer, message_id, batch) VALUES (?, ?, ?)"+
+		strings.Repeat(", (?, ?, ?)", len(ids)-1), args...)
+	if err != nil {
+		return nil, err
+	}
+	inserted, err := result.RowsAffected()
+	if err != nil {
+		return nil, err
+	}
+	if inserted == int64(len(ids)) {
+		return ids, nil
+	}
+	return m.own(ctx, tx, consumer, ids, batch)
+}
+
+// own returns those of the marks that were inserted under this number.
+func (m mysql) own(ctx context.Context, tx *sql.Tx, consumer string, ids []string, batch int64) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT message_id, COALESCE(batch = ?, 0) FROM "+m.quoted+
+		" WHERE consumer = ? AND message_id IN ("+m.places(1, len(ids))+")"+share,
+		append([]any{batch}, arguments(consumer, ids)...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var own []string
+	there := 0
+	for rows.Next() {
+		var id string
+		var mine bool
+		if err := rows.Scan(&id, &mine); err != nil {
+			return nil, err
+		}
+		if there++; mine {
+			own = append(own, id)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if there != len(ids) {
+		return nil, fmt.Errorf("%d marks were neither inserted into %s nor are there: does the table have a foreign key, "+
+			"a partition or a trigger? see SQL.Validate", len(ids)-there, m.quoted)
+	}
+	return own, nil
+}
+
+func (m mysql) prune() pruning {
+	return pruning{
+		cutoff:    "SELECT CAST(UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AS CHAR)",
+		begin:     "1000-01-01 00:00:00",
+		time:      func(place string) string { return "CAST(" + place + " AS DATETIME(6))" },
+		text:      "CAST(created_at AS CHAR)",
+		unindexed: "created_at + INTERVAL 0 SECOND",
+		// At any higher level a key that is gone already locks the gap where it was.
+		tx: &sql.TxOptions{Isolation: sql.LevelReadCommitted},
+	}
+}

@@ -1,0 +1,159 @@
+package test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/binjet/binjet/consumer/inbox"
+	"github.com/binjet/binjet/consumer/inbox/inboxtest"
+	"github.com/binjet/binjet/internal/dbserver"
+)
+
+// inboxDB makes databases of one kind, each empty.
+type inboxDB struct {
+	dialect inbox.Dialect
+	open    func(t testing.TB) *sql.DB
+	levels  []sql.IsolationLevel
+	// waiting counts the sessions of a database that wait for another's transaction.
+	waiting string
+	server  *dbserver.Server // none for SQLite
+}
+
+// inboxDBs has an entry for each database that the SQL inbox speaks to; a server
+// is started when its entry is called, for the test's whole life.
+func inboxDBs() map[string]func(t testing.TB) inboxDB {
+	return map[string]func(t testing.TB) inboxDB{
+		"MySQL":   func(t testing.TB) inboxDB { return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MySQL}) },
+		"MariaDB": func(t testing.TB) inboxDB { return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MariaDB}) },
+		"MariaDB 10.11": func(t testing.TB) inboxDB {
+			return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MariaDB, Version: "10.11"})
+		},
+		"PostgreSQL": inboxPostgres,
+		"SQLite":     inboxSQLite,
+	}
+}
+
+func inboxMySQL(t testing.TB, o dbserver.Options) inboxDB {
+	s := startServer(t, o)
+	return inboxDB{
+		dialect: inbox.MySQL,
+		server:  s,
+		open:    opener("mysql", s, "CREATE DATABASE %s CHARACTER SET latin1", s.DSN),
+		levels:  []sql.IsolationLevel{sql.LevelDefault, sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelSerializable},
+		// The process list says so at once; innodb_trx does not change while it is
+		// read more often than every 100 ms.
+		waiting: "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE 'INSERT%'",
+	}
+}
+
+func inboxPostgres(t testing.TB) inboxDB {
+	s := startServer(t, dbserver.Options{Flavor: dbserver.PostgreSQL})
+	return inboxDB{
+		dialect: inbox.PostgreSQL,
+		server:  s,
+		open:    opener("pgx", s, "CREATE SCHEMA %s", func(schema string) string { return s.DSN("") + "&search_path=" + schema }),
+		levels:  []sql.IsolationLevel{sql.LevelDefault, sql.LevelRepeatableRead, sql.LevelSerializable},
+		waiting: "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+	}
+}
+
+func inboxSQLite(testing.TB) inboxDB {
+	return inboxDB{
+		dialect: inbox.SQLite,
+		open: func(t testing.TB) *sql.DB {
+			return openSQLite(t, filepath.Join(t.TempDir(), "a.db"), "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)")
+		},
+	}
+}
+
+func openSQLite(t testing.TB, file, params string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+file+"?"+params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func startServer(t testing.TB, o dbserver.Options) *dbserver.Server {
+	t.Helper()
+	o.Progress = func(line string) { t.Log(line) }
+	s, err := dbserver.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// opener opens a new database, or what serves as one, at each call.
+func opener(driver string, s *dbserver.Server, create string, dsn func(name string) string) func(t testing.TB) *sql.DB {
+	var n atomic.Int64
+	return func(t testing.TB) *sql.DB {
+		t.Helper()
+		name := fmt.Sprintf("inbox_%d", n.Add(1))
+		admin, err := sql.Open(driver, s.DSN(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close()
+		if _, err := admin.ExecContext(t.Context(), fmt.Sprintf(create, name)); err != nil {
+			t.Fatal(err)
+		}
+		db, err := sql.Open(driver, dsn(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+}
+
+// store is a new database with the inbox's table.
+func (d inboxDB) store(t *testing.T) inboxtest.TxStore {
+	t.Helper()
+	db := d.open(t)
+	in := d.inbox(t, inbox.SQLConfig{})
+	must(t, in.EnsureSchema(t.Context(), db))
+	s := inboxtest.TxStore{Inbox: in, DB: db, Levels: d.levels}
+	if d.waiting != "" {
+		s.Waiting = func(ctx context.Context) (n int, err error) {
+			err = db.QueryRowContext(ctx, d.waiting).Scan(&n)
+			return n, err
+		}
+	}
+	return s
+}
+
+func (d inboxDB) inbox(t testing.TB, cfg inbox.SQLConfig) *inbox.SQL {
+	t.Helper()
+	cfg.Dialect = d.dialect
+	in, err := inbox.NewSQL(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+// TestInboxStores: every store passes the one suite.
+func TestInboxStores(t *testing.T) {
+	for name, start := range inboxDBs() {
+		t.Run(strings.ReplaceAll(name, " ", ""), func(t *testing.T) {
+			t.Parallel()
+			d := start(t)
+			inboxtest.RunTx(t, d.store)
+		})
+	}
+}
