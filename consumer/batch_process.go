@@ -72,10 +72,12 @@ func distinct(group []*delivery) (groups [][]*delivery) {
 // runGroup runs the handler once for all of the group, settles what that made
 // certain, and returns the rest in parts that are to be run again.
 func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
-	if e.work.Err() != nil {
+	turn, ok := e.breaker.enter(e.stopping)
+	if !ok || e.work.Err() != nil {
 		e.settleAll(group, Outcome{Kind: Deferred, Err: errNotRun, Delay: handBackDelay})
 		return nil
 	}
+	defer e.breaker.leave(turn)
 	msgs := make([]*Message, len(group))
 	for i, d := range group {
 		msgs[i] = d.msg
@@ -86,13 +88,19 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 	took := time.Since(start)
 	var rest []*delivery
 	for i, d := range group {
+		if ends[i] == nil {
+			rest = append(rest, d)
+		}
+	}
+	for i, d := range group {
 		switch {
 		case ends[i] == nil:
-			rest = append(rest, d)
 		case errors.Is(ends[i], inbox.ErrDone):
 			e.settle(d, Outcome{Kind: Duplicate})
-		default:
+		case len(rest) > 0: // the handler tells them from others: they are to blame themselves
 			e.settle(d, e.end(d, ends[i], took))
+		default:
+			e.settle(d, e.breaker.judge(d, turn, e.end(d, ends[i], took)))
 		}
 	}
 	switch {
@@ -101,10 +109,10 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 	case errors.Is(err, errWithout):
 		return [][]*delivery{rest}
 	case err != nil && len(rest) > 1:
-		return e.part(rest, err, took)
+		return e.part(rest, turn, err, took)
 	}
 	for _, d := range rest {
-		e.settle(d, e.end(d, err, took))
+		e.settle(d, e.breaker.judge(d, turn, e.end(d, err, took)))
 	}
 	return nil
 }
@@ -120,23 +128,34 @@ func (e *engine) end(d *delivery, err error, took time.Duration) Outcome {
 // part halves messages that failed together, so that the one that is to blame
 // is found and its neighbours are handled. No error of several is a verdict about
 // one: where nothing is to be run again now, all come back later.
-func (e *engine) part(group []*delivery, err error, took time.Duration) [][]*delivery {
+func (e *engine) part(group []*delivery, turn pass, err error, took time.Duration) [][]*delivery {
 	var later *retryError
 	switch {
 	case e.work.Err() != nil, errors.Is(err, errNotRun):
 		e.settleAll(group, Outcome{Kind: Deferred, Err: err, Delay: handBackDelay, Took: took})
 		return nil
 	case errors.As(err, &later) && e.policy().decide(err, group[0].msg.Attempt, false).Kind == Retried:
-		for _, d := range group {
-			e.settle(d, e.end(d, err, took))
-		}
+		e.putOff(group, turn, err, took)
 		return nil
 	}
+	e.breaker.inVain(group[0], turn, err)
 	e.logPanic(err, group[0].msg)
 	e.log.Warn("a batch failed as a whole and is run again in halves",
 		slog.Int("messages", len(group)), slog.Uint64("first_sequence", group[0].msg.Sequence), slog.Any("error", err))
 	half := (len(group) + 1) / 2
 	return [][]*delivery{group[:half:half], group[half:]}
+}
+
+// putOff gives back a batch whose handler asked for that. To the breaker it is one failure.
+func (e *engine) putOff(group []*delivery, turn pass, err error, took time.Duration) {
+	first := e.breaker.judge(group[0], turn, e.end(group[0], err, took))
+	for i, d := range group {
+		out := first
+		if i > 0 && first.Kind == Retried {
+			out = e.end(d, err, took)
+		}
+		e.settle(d, out)
+	}
 }
 
 func (e *engine) settleAll(group []*delivery, out Outcome) {

@@ -23,6 +23,9 @@ const (
 	DefaultBackoffMin    = 500 * time.Millisecond
 	DefaultBackoffMax    = time.Minute
 	DefaultDrainTimeout  = 30 * time.Second
+	DefaultFailures      = 10
+	DefaultProbeMin      = time.Second
+	DefaultProbeMax      = 30 * time.Second
 )
 
 // NoLimit for Config.MaxDeliver retries for ever and never writes a dead letter
@@ -67,6 +70,8 @@ type Config struct {
 	MaxDeliver int
 	// Backoff is the wait between attempts. Default: 500 ms doubling to 1 min.
 	Backoff Backoff
+	// Breaker keeps an outage from turning messages into dead letters. It is on by default.
+	Breaker BreakerConfig
 	// UnmanagedDeadLetters stops Run from creating the stream for dead letters
 	// (<Stream>_DLQ) when it is missing. Without that stream no message is ever
 	// given up: it is retried with the longest backoff and an error is logged.
@@ -128,6 +133,9 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxDeliver, DefaultMaxDeliver)
 	setDefault(&c.Backoff.Min, DefaultBackoffMin)
 	setDefault(&c.Backoff.Max, max(DefaultBackoffMax, c.Backoff.Min))
+	setDefault(&c.Breaker.Failures, DefaultFailures)
+	setDefault(&c.Breaker.Probe.Min, DefaultProbeMin)
+	setDefault(&c.Breaker.Probe.Max, max(DefaultProbeMax, c.Breaker.Probe.Min))
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&c.UnknownType, UnknownDeadLetter)
 	setDefault(&c.UnknownTopic, UnknownHandBack)
@@ -173,6 +181,9 @@ func (c Config) validate() error {
 	check(c.MaxDeliver > 0 || c.MaxDeliver == NoLimit, "MaxDeliver is %d: give a positive number or NoLimit", c.MaxDeliver)
 	check(c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min,
 		"Backoff is %s to %s: it has to rise from above zero", c.Backoff.Min, c.Backoff.Max)
+	check(c.Breaker.Failures > 0, "Breaker.Failures is %d: it has to be positive", c.Breaker.Failures)
+	check(c.Breaker.Probe.Min > 0 && c.Breaker.Probe.Max >= c.Breaker.Probe.Min,
+		"Breaker.Probe is %s to %s: it has to rise from above zero", c.Breaker.Probe.Min, c.Breaker.Probe.Max)
 	check(c.DrainTimeout > 0, "DrainTimeout is %s: it has to be positive", c.DrainTimeout)
 	check(c.UnknownType >= UnknownHandBack && c.UnknownType <= UnknownSkip, "UnknownType is %d: take one of the constants", c.UnknownType)
 	check(c.UnknownTopic >= UnknownHandBack && c.UnknownTopic <= UnknownSkip, "UnknownTopic is %d: take one of the constants", c.UnknownTopic)

@@ -29,6 +29,7 @@ type Consumer struct {
 	stopping chan struct{} // closed when Run hands back what has not run
 	held     *tracker
 	ledger   *ledger
+	breaker  *breaker
 	counts   counters
 }
 
@@ -55,7 +56,7 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 		}
 		cfg.TxInbox = def
 	}
-	return &Consumer{
+	c := &Consumer{
 		js:       js,
 		cfg:      cfg,
 		bounded:  bounded,
@@ -63,8 +64,12 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 		stopping: make(chan struct{}),
 		held:     newTracker(js.Conn()),
 		ledger:   newLedger(cfg.MaxAckPending + cfg.capacity()),
-	}, nil
+	}
+	c.breaker = newBreaker(cfg.Breaker, c.policy(), c.ledger, c.log, cfg.Hooks.Breaker, c.othersFail)
+	return c, nil
 }
+
+func (c *Consumer) policy() policy { return c.cfg.policy() }
 
 // Handle adds a handler for the topics that fit the pattern: a topic, in which
 // "*" stands for any one token and a last ">" for one or more. Its effects are

@@ -68,6 +68,16 @@
 // missing) a message waits where it is and no attempt is counted: the consumer
 // pauses with an error in the log, and dead letters do not pile up.
 //
+// An outage of what handlers need is told from bad messages by the others: failures
+// in a row of more than one message, and no success, slow the consumer down and then
+// open its breaker ([BreakerConfig]). While it is open messages wait, alive on the
+// broker; one at a time is tried, without an attempt being counted, and the first
+// success closes it. Nor does a last attempt make a dead letter when others fail
+// too and nothing was handled since the attempt before. A message that is the only
+// one to fail has no such witnesses: it is given up at MaxDeliver even in an outage.
+// There is one breaker per Consumer, so handlers that depend on different things
+// are better kept in consumers of different names.
+//
 // The broker counts deliveries, not attempts. Deliveries that only held a message
 // back until its Outbox-Deliver-At are subtracted; other ones that did not run
 // the handler are subtracted as far as this process remembers them. A message

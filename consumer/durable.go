@@ -157,3 +157,19 @@ func raced(doing string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
+
+// othersFail reports whether the broker redelivers more messages than this one, to
+// whatever process.
+func (c *Consumer) othersFail(d *delivery) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	cons, err := c.js.Consumer(ctx, d.at.stream, d.durable)
+	if err != nil {
+		return false, err
+	}
+	others := cons.CachedInfo().NumRedelivered
+	if d.delivered > 1 {
+		others--
+	}
+	return others > 0, nil
+}

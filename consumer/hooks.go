@@ -11,6 +11,9 @@ type Hooks struct {
 	// Waiting is called when the inbox could not be asked and the message waits
 	// to ask again; the handler has not run.
 	Waiting func(msg *Message, err error)
+	// Breaker is called when the circuit breaker has changed its state, in the order
+	// of the changes. It may not wait for a message to be handled.
+	Breaker func(BreakerStatus)
 	// BeforeSettle is called when the outcome is certain (a transaction is
 	// committed, a dead letter is stored) and the broker has not been told.
 	BeforeSettle func(msg *Message, out Outcome)

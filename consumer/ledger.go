@@ -3,6 +3,7 @@ package consumer
 import (
 	"container/list"
 	"sync"
+	"time"
 )
 
 // place is where a message lies. Sequences alone are not unique in a process that
@@ -29,6 +30,7 @@ type entry struct {
 	place
 	delivered uint64
 	attempts  int
+	seen      time.Time // when this process noted it; zero when it learned it
 }
 
 func newLedger(limit int) *ledger {
@@ -67,7 +69,7 @@ func (l *ledger) deferred(d *delivery) { l.note(d, 1) }
 func (l *ledger) note(d *delivery, deferrals int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.put(entry{d.at, d.delivered, l.number(d) - deferrals})
+	l.put(entry{d.at, d.delivered, l.number(d) - deferrals, time.Now()})
 }
 
 // learn takes over what another process knows.
@@ -86,6 +88,17 @@ func (l *ledger) knows(d *delivery) bool {
 	defer l.mu.Unlock()
 	e, ok := l.entries[d.at]
 	return ok && e.Value.(*entry).delivered == d.delivered-1
+}
+
+// settled is when this process last gave the message back.
+func (l *ledger) settled(d *delivery) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.entries[d.at]; ok {
+		seen := e.Value.(*entry).seen
+		return seen, !seen.IsZero()
+	}
+	return time.Time{}, false
 }
 
 // unattempted are the messages with deliveries that were not attempts, the most

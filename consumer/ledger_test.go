@@ -65,8 +65,8 @@ func TestLedgerIsBounded(t *testing.T) {
 func TestLedgerLearnsWhatIsNewer(t *testing.T) {
 	w := ledgerWorld{t, newLedger(9)}
 	at := place{"S", 7}
-	w.learn(entry{at, 3, 1})
-	w.learn(entry{at, 2, 0})
+	w.learn(entry{place: at, delivered: 3, attempts: 1})
+	w.learn(entry{place: at, delivered: 2})
 	w.want(delivered(7, 4, false), 2)
 	if w.knows(delivered(7, 5, false)) || !w.knows(delivered(7, 4, false)) || !w.knows(delivered(8, 1, false)) {
 		t.Fatal("what it knows is wrong")

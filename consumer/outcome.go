@@ -64,12 +64,24 @@ func (e *PanicError) Unwrap() error {
 type Backoff struct{ Min, Max time.Duration }
 
 func (b Backoff) delay(attempt int) time.Duration {
+	d := b.most(attempt)
+	return d - time.Duration(rand.Int64N(int64(d)/2+1))
+}
+
+func (b Backoff) most(attempt int) time.Duration {
 	d := b.Min
 	for i := 1; i < attempt && d < b.Max; i++ {
 		d *= 2
 	}
-	d = min(d, b.Max)
-	return d - time.Duration(rand.Int64N(int64(d)/2+1))
+	return min(d, b.Max)
+}
+
+// least is the shortest wait after an attempt; none before the first.
+func (b Backoff) least(attempt int) time.Duration {
+	if attempt < 1 {
+		return 0
+	}
+	return b.most(attempt) / 2
 }
 
 // Kind says how a delivery ended.

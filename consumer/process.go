@@ -43,12 +43,10 @@ func (e *engine) single(r *route, d *delivery) {
 			e.workers.Go(e.worker)
 		}
 	}()
-	out := e.attempt(r, d.msg)
+	out := e.breaker.run(d, e.stopping, func() Outcome { return e.attempt(r, d.msg) })
 	finished = true
 	e.settle(d, out)
 }
-
-func (e *engine) policy() policy { return e.cfg.policy() }
 
 // admit says which handler a delivery is for, or, when none should run now, how
 // it ends without.
@@ -135,7 +133,7 @@ func (e *engine) report(msg *Message, out Outcome) {
 	switch {
 	case out.Kind == Expired:
 		level = slog.LevelInfo
-	case out.Kind == Retried, out.Kind == Skipped:
+	case out.Kind == Retried, out.Kind == Skipped, errors.Is(out.Err, errBreakerOpen):
 		level = slog.LevelWarn
 	case out.Kind == DeadLettered, errors.Is(out.Err, errNoHandler), errors.Is(out.Err, ErrUnknownType):
 		level = slog.LevelError

@@ -74,6 +74,7 @@ type delivery struct {
 	raw       *nats.Msg
 	msg       *Message
 	at        place // where it was read; of a replay that is not msg.Sequence
+	durable   string
 	delivered uint64
 	err       error // it could not be decoded
 }

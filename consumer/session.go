@@ -207,7 +207,10 @@ func (s *session) accept(m *nats.Msg) {
 	}
 	msg, err := decode(m, s.cfg.SubjectPrefix, s.partitioned())
 	msg.Sequence, msg.Published, msg.Attempt = meta.Sequence.Stream, meta.Timestamp, int(meta.NumDelivered)
-	s.feed.accept(&delivery{raw: m, msg: msg, at: place{s.stream, meta.Sequence.Stream}, delivered: meta.NumDelivered, err: err})
+	s.feed.accept(&delivery{
+		raw: m, msg: msg, err: err,
+		at: place{s.stream, meta.Sequence.Stream}, durable: s.durable, delivered: meta.NumDelivered,
+	})
 }
 
 // close ends the subscription so that nothing that is on its way is lost: what

@@ -176,9 +176,9 @@ func FuzzDecode(f *testing.F) {
 func TestConfigReportsAllFaults(t *testing.T) {
 	err := Config{
 		Name: "a b", Stream: "x.y", SubjectPrefix: "$JS", Concurrency: -1, AckWait: time.Millisecond, MaxDeliver: -2,
-		Backoff: Backoff{Min: -1}, StartSequence: 3, DrainTimeout: -1, DeliverPolicy: jetstream.DeliverByStartTimePolicy,
+		Backoff: Backoff{Min: -1}, Breaker: BreakerConfig{Failures: -1, Probe: Backoff{Min: -1}}, StartSequence: 3, DrainTimeout: -1, DeliverPolicy: jetstream.DeliverByStartTimePolicy,
 	}.WithDefaults().validate()
-	for _, want := range []string{"Name", "Stream", "SubjectPrefix", "Concurrency", "AckWait", "MaxDeliver", "Backoff", "StartSequence", "StartTime", "DrainTimeout"} {
+	for _, want := range []string{"Name", "Stream", "SubjectPrefix", "Concurrency", "AckWait", "MaxDeliver", "Backoff", "Breaker.Failures", "Breaker.Probe", "StartSequence", "StartTime", "DrainTimeout"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no fault of %s in: %v", want, err)
 		}
