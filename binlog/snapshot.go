@@ -17,8 +17,9 @@ const (
 )
 
 // lockTimeout bounds the wait for the tables, in seconds: while we wait, every
-// writer waits behind us.
-const lockTimeout = 5
+// writer waits behind us, and so does what a replica applies. The server knows no
+// shorter one. When it is over the writers go first, and it is tried again.
+const lockTimeout = 1
 
 // snapshot yields the rows that lay in the outbox tables at one exact position
 // of the binlog, table by table in the order of the ID, and then its end. Until
@@ -113,14 +114,16 @@ func (s *stream) snapshotMariaDB(ctx context.Context, view *session) (at checkpo
 	return at, s.pin(view)
 }
 
-// usesXA: XA transactions were prepared since the server started, or before.
+// usesXA: there were XA transactions since the server started, or some are prepared
+// from before. A replica counts those that it applies as well, but for their prepare.
 func (s *session) usesXA() (bool, error) {
-	row, err := s.row("SHOW GLOBAL STATUS LIKE 'Com_xa_prepare'")
+	counts, err := s.rows("SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_xa_start', 'Com_xa_prepare', 'Com_xa_commit')")
 	if err != nil {
 		return false, err
 	}
 	prepared, err := s.rows("XA RECOVER")
-	return row[1] != "0" || len(prepared) > 0, err
+	counted := slices.ContainsFunc(counts, func(row []string) bool { return row[1] != "0" })
+	return counted || len(prepared) > 0, err
 }
 
 // positioned begins a snapshot and returns where in the binlog it is.
