@@ -228,6 +228,9 @@ func (b *breaker) away(d *delivery) time.Duration {
 func (b *breaker) inVain(d *delivery, p pass, err error) {
 	if p.probe && !b.cfg.Disabled {
 		b.failure(d, p, err)
+		b.mu.Lock()
+		b.same = 0 // it was not this one alone
+		b.mu.Unlock()
 	}
 }
 
