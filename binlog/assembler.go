@@ -163,8 +163,11 @@ func (a *assembler) other(ev *replication.BinlogEvent) (*group, error) {
 	case replication.XA_PREPARE_LOG_EVENT:
 		return a.prepare(ev)
 	case replication.INCIDENT_EVENT:
-		return nil, halt(nil, "Compare the outbox tables with the stream, publish by hand what is missing, and "+goOnBehind,
-			"the server reports an incident: its binlog has a gap")
+		hint := hintIncident
+		if a.state == between {
+			hint = hintIncidentApart
+		}
+		return nil, halt(nil, hint, "the server reports an incident: its binlog has a gap%s", a.inGroup())
 	case replication.TABLE_MAP_EVENT, replication.ROTATE_EVENT, replication.STOP_EVENT, replication.INTVAR_EVENT,
 		replication.RAND_EVENT, replication.USER_VAR_EVENT, replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2,
 		replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT, replication.PREVIOUS_GTIDS_EVENT,

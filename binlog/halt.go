@@ -88,6 +88,11 @@ const (
 		"and " + goOnBehind + ". Only if rows are marked on purpose after they were inserted, set source.on_update to ignore"
 	hintMetadata = "SET GLOBAL binlog_row_metadata=FULL (and in the server's configuration), reconnect the services that write, " +
 		"publish the rows of this transaction by hand, and " + goOnBehind
+	hintIncident = "The server's error log says what it could not write. Compare the outbox tables with the stream, publish by hand what is missing, and " + goOnBehind
+	// In MariaDB it has no number, and is sent to everybody who begins in the same file, also behind it.
+	hintIncidentApart = "The server's error log says what it could not write. Stop the writers of the outbox tables, compare the tables with the stream, " +
+		"publish by hand what is missing, run FLUSH BINARY LOGS, and go on under a new source.name, with source.start set to the GTID set " +
+		"that the server has then (@@gtid_executed, or @@gtid_binlog_pos in MariaDB)"
 	hintColumns = "A row keeps the column names of the moment it was written. Map those that this one had (source.columns) and start again: " +
 		"reading goes on here, and halts again where the names change again"
 	hintImage = "SET GLOBAL binlog_row_image=FULL (and in the server's configuration), and reconnect the services that write"

@@ -20,6 +20,13 @@ func TestShapes(t *testing.T) {
 				{"altered", shapesAltered},
 				{"renamed_column", shapesRenamedColumn},
 				{"swapped", shapesSwapped},
+				{"tables", shapesTables},
+				{"triggers", shapesTriggers},
+				{"load_data", shapesLoadData},
+				{"create_select", shapesCreateSelect},
+				{"statement_format", shapesStatementFormat},
+				{"updates", shapesUpdates},
+				{"incident", shapesIncident},
 				{"snapshot_pinned", shapesSnapshotPinned},
 				{"snapshot_changed", shapesSnapshotChanged},
 			} {

@@ -121,6 +121,7 @@ func derived(m *binjet.Message) string {
 const (
 	errUnknownColumn = 1054
 	errNoSuchTable   = 1146
+	errStmtCacheFull = 1705
 	errDeadlock      = 1213
 	errTableChanged  = 1412
 )
