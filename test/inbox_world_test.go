@@ -27,29 +27,33 @@ type inboxDB struct {
 }
 
 // inboxDBs has an entry for each database that the SQL inbox speaks to; a server
-// is started when its entry is called, for the test's whole life.
+// is started when its entry is called, for the test's whole life. Connections have
+// flags and time zones that change how statements are sent and answered.
 func inboxDBs() map[string]func(t testing.TB) inboxDB {
 	return map[string]func(t testing.TB) inboxDB{
-		"MySQL":   func(t testing.TB) inboxDB { return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MySQL}) },
-		"MariaDB": func(t testing.TB) inboxDB { return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MariaDB}) },
+		"MySQL": func(t testing.TB) inboxDB {
+			return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MySQL}, "?clientFoundRows=true&parseTime=true&loc=Asia%2FKolkata&time_zone=%27%2B05%3A30%27")
+		},
+		"MariaDB": func(t testing.TB) inboxDB { return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MariaDB}, "") },
 		"MariaDB 10.11": func(t testing.TB) inboxDB {
-			return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MariaDB, Version: "10.11"})
+			return inboxMySQL(t, dbserver.Options{Flavor: dbserver.MariaDB, Version: "10.11"},
+				"?interpolateParams=true&parseTime=true&time_zone=%27-07%3A00%27")
 		},
 		"PostgreSQL": inboxPostgres,
 		"SQLite":     inboxSQLite,
 	}
 }
 
-func inboxMySQL(t testing.TB, o dbserver.Options) inboxDB {
+func inboxMySQL(t testing.TB, o dbserver.Options, params string) inboxDB {
 	s := startServer(t, o)
 	return inboxDB{
 		dialect: inbox.MySQL,
 		server:  s,
-		open:    opener("mysql", s, "CREATE DATABASE %s CHARACTER SET latin1", s.DSN),
+		open:    opener("mysql", s, "CREATE DATABASE %s CHARACTER SET latin1", func(db string) string { return s.DSN(db) + params }),
 		levels:  []sql.IsolationLevel{sql.LevelDefault, sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelSerializable},
 		// The process list says so at once; innodb_trx does not change while it is
 		// read more often than every 100 ms.
-		waiting: "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE 'INSERT%'",
+		waiting: "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND (info LIKE 'INSERT%' OR info LIKE 'DELETE%')",
 	}
 }
 
@@ -58,7 +62,7 @@ func inboxPostgres(t testing.TB) inboxDB {
 	return inboxDB{
 		dialect: inbox.PostgreSQL,
 		server:  s,
-		open:    opener("pgx", s, "CREATE SCHEMA %s", func(schema string) string { return s.DSN("") + "&search_path=" + schema }),
+		open:    opener("pgx", s, "CREATE SCHEMA %s", func(schema string) string { return s.DSN("") + "&timezone=Asia%2FKolkata&search_path=" + schema }),
 		levels:  []sql.IsolationLevel{sql.LevelDefault, sql.LevelRepeatableRead, sql.LevelSerializable},
 		waiting: "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
 	}
@@ -127,14 +131,18 @@ func (d inboxDB) store(t *testing.T) inboxtest.TxStore {
 	db := d.open(t)
 	in := d.inbox(t, inbox.SQLConfig{})
 	must(t, in.EnsureSchema(t.Context(), db))
-	s := inboxtest.TxStore{Inbox: in, DB: db, Levels: d.levels}
-	if d.waiting != "" {
-		s.Waiting = func(ctx context.Context) (n int, err error) {
-			err = db.QueryRowContext(ctx, d.waiting).Scan(&n)
-			return n, err
-		}
+	return inboxtest.TxStore{Inbox: in, DB: db, Levels: d.levels, Waiting: d.waits(db)}
+}
+
+// waits counts what waits for another transaction; nil where nobody can tell.
+func (d inboxDB) waits(db *sql.DB) func(ctx context.Context) (int, error) {
+	if d.waiting == "" {
+		return nil
 	}
-	return s
+	return func(ctx context.Context) (n int, err error) {
+		err = db.QueryRowContext(ctx, d.waiting).Scan(&n)
+		return n, err
+	}
 }
 
 func (d inboxDB) inbox(t testing.TB, cfg inbox.SQLConfig) *inbox.SQL {
@@ -154,6 +162,10 @@ func TestInboxStores(t *testing.T) {
 			t.Parallel()
 			d := start(t)
 			inboxtest.RunTx(t, d.store)
+			inboxtest.RunSQL(t, func(t *testing.T) inboxtest.SQLStore {
+				db := d.open(t)
+				return inboxtest.SQLStore{DB: db, Dialect: d.dialect, Waiting: d.waits(db)}
+			})
 		})
 	}
 }

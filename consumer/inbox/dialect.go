@@ -57,8 +57,10 @@ type speech interface {
 	claimMany(ctx context.Context, tx *sql.Tx, consumer string, ids []string) ([]string, error)
 	// faults tells what keeps the table from being an inbox.
 	faults(ctx context.Context, db *sql.DB) ([]fault, error)
-	// prune is how old marks go.
+	// prune is how old marks are found, and remove deletes those of ids that are
+	// older than before: by primary key, or it would lock more than it deletes.
 	prune() pruning
+	remove(consumer, before string, ids []string) (query string, args []any)
 
 	quotedTable() string
 	place(n int) string         // the n-th argument, from 1
@@ -147,6 +149,17 @@ func (t tableName) claimReturning(ctx context.Context, tx *sql.Tx, consumer stri
 	}
 	b.WriteString(" ON CONFLICT (consumer, message_id) DO NOTHING RETURNING message_id")
 	return queryStrings(ctx, tx, b.String(), arguments(consumer, ids)...)
+}
+
+// removeWhere is remove for databases that lock only what they delete.
+func (t tableName) removeWhere(consumer, before string, ids []string, time string) (query string, args []any) {
+	query = "DELETE FROM " + t.quoted + " WHERE consumer = " + t.place(1) + " AND created_at < " + time +
+		" AND message_id IN (" + t.places(3, len(ids)) + ")"
+	args = []any{consumer, before}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return query, args
 }
 
 func arguments(consumer string, ids []string) []any {

@@ -91,12 +91,24 @@ func (m mysql) own(ctx context.Context, tx *sql.Tx, consumer string, ids []strin
 
 func (m mysql) prune() pruning {
 	return pruning{
-		cutoff:    "SELECT CAST(UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AS CHAR)",
-		begin:     "1000-01-01 00:00:00",
-		time:      func(place string) string { return "CAST(" + place + " AS DATETIME(6))" },
-		text:      "CAST(created_at AS CHAR)",
-		unindexed: "created_at + INTERVAL 0 SECOND",
+		cutoff: "SELECT CAST(UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AS CHAR)",
+		begin:  "1000-01-01 00:00:00",
+		time:   func(place string) string { return "CAST(" + place + " AS DATETIME(6))" },
+		text:   "CAST(created_at AS CHAR)",
 		// At any higher level a key that is gone already locks the gap where it was.
 		tx: &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 	}
+}
+
+// remove names each key in full and forces the primary key, so that there is no
+// other plan than to look up these rows. With "consumer = ? AND message_id IN (…)"
+// MariaDB 10.11 reads all rows of the consumer where they are few, and waits for
+// claims that are not its business.
+func (m mysql) remove(consumer, before string, ids []string) (query string, args []any) {
+	query = "DELETE t FROM " + m.quoted + " AS t FORCE INDEX (PRIMARY) WHERE ((t.consumer = ? AND t.message_id = ?)" +
+		strings.Repeat(" OR (t.consumer = ? AND t.message_id = ?)", len(ids)-1) + ") AND t.created_at < CAST(? AS DATETIME(6))"
+	for _, id := range ids {
+		args = append(args, consumer, id)
+	}
+	return query, append(args, before)
 }

@@ -28,11 +28,14 @@ func (p postgres) claimMany(ctx context.Context, tx *sql.Tx, consumer string, id
 
 func (p postgres) prune() pruning {
 	return pruning{
-		cutoff:    "SELECT CAST(clock_timestamp() - CAST($1 AS bigint) * interval '1 microsecond' AS text)",
-		begin:     "-infinity",
-		time:      func(place string) string { return fmt.Sprintf("CAST(CAST(%s AS text) AS timestamptz)", place) },
-		text:      "CAST(created_at AS text)",
-		unindexed: "created_at",
-		tx:        &sql.TxOptions{Isolation: sql.LevelReadCommitted},
+		cutoff: "SELECT CAST(clock_timestamp() - CAST($1 AS bigint) * interval '1 microsecond' AS text)",
+		begin:  "-infinity",
+		time:   func(place string) string { return fmt.Sprintf("CAST(CAST(%s AS text) AS timestamptz)", place) },
+		text:   "CAST(created_at AS text)",
+		tx:     &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 	}
+}
+
+func (p postgres) remove(consumer, before string, ids []string) (query string, args []any) {
+	return p.removeWhere(consumer, before, ids, "CAST(CAST($2 AS text) AS timestamptz)")
 }

@@ -50,10 +50,7 @@ type pruning struct {
 	begin  string // before any time
 	time   func(placeholder string) string
 	text   string // created_at as text
-	// unindexed is created_at in a form that makes no use of its index: a delete
-	// has to go by primary key, or it locks more than it deletes.
-	unindexed string
-	tx        *sql.TxOptions
+	tx     *sql.TxOptions
 }
 
 // Prune deletes the consumer's marks that were made more than olderThan ago, by
@@ -153,13 +150,7 @@ func (p *pruneRun) remove(ctx context.Context, ids []string) (int64, error) {
 		return 0, err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit this does nothing
-	t := p.sql.speech.place
-	query := "DELETE FROM " + p.sql.speech.quotedTable() + " WHERE consumer = " + t(1) +
-		" AND " + p.unindexed + " < " + p.time(t(2)) + " AND message_id IN (" + p.sql.speech.places(3, len(ids)) + ")"
-	args := []any{p.consumer, p.before}
-	for _, id := range ids {
-		args = append(args, id)
-	}
+	query, args := p.sql.speech.remove(p.consumer, p.before, ids)
 	result, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -225,10 +216,10 @@ func (p Pruner) validate() error {
 	_, paceErr := p.Pace.withDefaults()
 	err := errors.Join(paceErr, binjet.CheckToken(p.Consumer))
 	if p.OlderThan <= 0 {
-		err = errors.Join(err, fmt.Errorf("OlderThan is %s and the inbox has no Retention: give a positive time", p.OlderThan))
+		err = errors.Join(err, fmt.Errorf("marks older than %s (OlderThan, or the inbox's Retention): give a positive time", p.OlderThan))
 	}
 	if p.Every < 0 {
-		err = errors.Join(err, fmt.Errorf("Every is %s: give a positive time", p.Every))
+		err = errors.Join(err, fmt.Errorf("pruned every %s: give a positive time", p.Every))
 	}
 	return err
 }

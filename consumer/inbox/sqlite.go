@@ -31,10 +31,13 @@ func (s sqlite) claimMany(ctx context.Context, tx *sql.Tx, consumer string, ids 
 
 func (s sqlite) prune() pruning {
 	return pruning{
-		cutoff:    "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now', printf('-%.6f seconds', ?1 / 1000000.0))",
-		begin:     "",
-		time:      func(place string) string { return place },
-		text:      "created_at",
-		unindexed: "+created_at",
+		cutoff: "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now', printf('-%.6f seconds', ?1 / 1000000.0))",
+		begin:  "",
+		time:   func(place string) string { return place },
+		text:   "created_at",
 	}
+}
+
+func (s sqlite) remove(consumer, before string, ids []string) (query string, args []any) {
+	return s.removeWhere(consumer, before, ids, "?2")
 }
