@@ -21,6 +21,8 @@ type group struct {
 	plan      *plan // set when it was too large to hold, or was read by plan
 	planned   bool  // it was read by plan: its rows were handed out
 
+	end checkpoint.FilePosition // behind it, where files are read by position
+
 	prepared *prepared // set when it is an XA PREPARE; it has no rows then
 	decided  string    // XID that it commits or rolls back
 	commits  bool      // and which of both
@@ -39,6 +41,8 @@ type assembler struct {
 	tables *tableSet
 	decode *decoder
 	limit  int // bytes held of one group
+	// at, where files are read by position, gives groups their names.
+	at *cursor
 
 	// second is the plan of the group that is read again; part takes its rows.
 	second *plan
@@ -104,13 +108,12 @@ type groupFault struct {
 func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
 	switch e := ev.Event.(type) {
 	case *replication.GTIDEvent:
-		if ev.Header.EventType == replication.ANONYMOUS_GTID_EVENT {
-			return nil, halt(nil, "SET GLOBAL gtid_mode=ON (in steps: OFF_PERMISSIVE, ON_PERMISSIVE, ON), then "+goOnBehind,
-				"a transaction without GTID is in the binlog: it was committed while gtid_mode was not ON")
+		if ev.Header.EventType == replication.ANONYMOUS_GTID_EVENT && a.at == nil {
+			return nil, halt(ErrGTIDMode, hintGTIDsOff, "a transaction without GTID is in the binlog: it was committed while gtid_mode was not ON")
 		}
-		return nil, a.open(mysqlGTID(e), mysqlCommitted(e, ev.Header), false)
+		return nil, a.open(a.mysqlName(e), mysqlCommitted(e, ev.Header), false)
 	case *replication.GtidTaggedLogEvent:
-		return nil, a.open(mysqlGTID(&e.GTIDEvent), mysqlCommitted(&e.GTIDEvent, ev.Header), false)
+		return nil, a.open(a.mysqlName(&e.GTIDEvent), mysqlCommitted(&e.GTIDEvent, ev.Header), false)
 	case *replication.MariadbGTIDEvent:
 		return nil, a.open(mariadbGTID(e), time.Unix(int64(ev.Header.Timestamp), 0).UTC(), !e.IsStandalone())
 	case *replication.QueryEvent:
@@ -331,7 +334,7 @@ func (a *assembler) commit() (*group, error) {
 	if a.fault != nil {
 		return nil, a.fault.err
 	}
-	g := &group{gtid: a.gtid, committed: a.opened, rows: a.next - dropped(a.dropped)}
+	g := &group{gtid: a.gtid, committed: a.opened, rows: a.next - dropped(a.dropped), end: a.end()}
 	switch {
 	case a.replaying():
 		g.plan, g.planned = a.second, true
@@ -366,7 +369,7 @@ func (g *group) hold(r row) {
 
 // discard ends the group with nothing: it was rolled back, or writes no rows.
 func (a *assembler) discard() *group {
-	g := &group{gtid: a.gtid, committed: a.opened}
+	g := &group{gtid: a.gtid, committed: a.opened, end: a.end()}
 	a.reset()
 	return g
 }

@@ -92,6 +92,22 @@ func (a *assembler) inspect(st statement, schema, text string) {
 	}
 }
 
+// mysqlName is the GTID of a group, or its place where files are read by position.
+func (a *assembler) mysqlName(e *replication.GTIDEvent) checkpoint.GTID {
+	if a.at != nil {
+		return a.at.name()
+	}
+	return mysqlGTID(e)
+}
+
+// end is the position behind the last event; none where GTIDs are the position.
+func (a *assembler) end() checkpoint.FilePosition {
+	if a.at == nil {
+		return checkpoint.FilePosition{}
+	}
+	return a.at.pos
+}
+
 func mysqlGTID(e *replication.GTIDEvent) checkpoint.GTID {
 	g := checkpoint.GTID{Flavor: checkpoint.MySQL, N: uint64(e.GNO), Tag: e.Tag.String()}
 	copy(g.UUID[:], e.SID)

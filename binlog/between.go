@@ -24,22 +24,23 @@ const hintRowsTaken = "Publish by hand what is gone if its events matter, then "
 // between reads the binlog from the position of a cut snapshot to that of a new
 // one, and returns the rows that were inserted on the way: they are in the new
 // snapshot and were not in the old one.
-func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTIDSet) (map[table]map[string]bool, error) {
-	if s.at.Resume.ContainsSet(upto) {
+func (s *stream) between(ctx context.Context, view *session, upto checkpoint.Position) (map[table]map[string]bool, error) {
+	if past(s.at, upto) {
 		return nil, nil
 	}
 	w := &window{stream: s, ids: make(map[table]map[string]bool), prepared: make(map[string]*prepared), progress: *s.at.Snapshot}
 	if err := w.orders(view); err != nil {
 		return nil, err
 	}
-	s.log.Info("a snapshot was cut: reading what came after it", "from", s.at.Resume.String(), "to", upto.String())
+	s.log.Info("a snapshot was cut: reading what came after it", "from", s.at.Where(), "to", upto.Where())
 	p := newParser(flavorName(s.srv.Flavor), &s.tables, true)
 	defer p.close()
-	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, seen: w.seen, rowless: w.rowless}
-	at := s.at.Resume.Clone()
-	err := s.dump(ctx, s.srv.Flavor, at, func(raw []byte) error {
+	from := originOf(s.at)
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, at: from.at, seen: w.seen, rowless: w.rowless}
+	at := checkpoint.Position{Resume: s.at.Resume.Clone()}
+	err := s.dump(ctx, s.srv.Flavor, from, func(raw []byte) error {
 		s.received(raw)
-		return p.parse(raw, func(ev *replication.BinlogEvent) error {
+		err := p.parse(raw, func(ev *replication.BinlogEvent) error {
 			g, err := a.add(ev)
 			if err != nil {
 				return err
@@ -50,11 +51,16 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTI
 			if err := w.xa(ctx, g); err != nil {
 				return err
 			}
-			if at.Add(g.gtid); at.ContainsSet(upto) {
-				return errReached
-			}
+			at.Resume.Add(g.gtid)
 			return w.check(0)
 		})
+		if from.at != nil {
+			at.Binlog = from.at.pos
+		}
+		if err == nil && past(at, upto) {
+			return errReached
+		}
+		return err
 	})
 	if w.err != nil {
 		return nil, w.err
@@ -63,6 +69,14 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.GTI
 		return nil, s.dumpError(err)
 	}
 	return w.ids, nil
+}
+
+// past reports whether at is at upto or behind it.
+func past(at, upto checkpoint.Position) bool {
+	if upto.Binlog.IsZero() {
+		return at.Resume.ContainsSet(upto.Resume)
+	}
+	return !at.Binlog.Before(upto.Binlog)
 }
 
 // window is what happened to the tables between two snapshots.

@@ -19,6 +19,8 @@ type Finding struct {
 	// is read from a checkpoint on may be older, and is judged by what the binlog says
 	// of it: so there a fault is a warning.
 	Now bool
+	// Warning says of one that is OK what is lost all the same; "" for nothing.
+	Warning string
 }
 
 func (f Finding) String() string {
@@ -56,6 +58,9 @@ func (r *Reader) Check(ctx context.Context) ([]Finding, error) {
 	more, err := r.findings(s, srv, r.beginning())
 	if err != nil {
 		return findings, fmt.Errorf("check the source: %w", err)
+	}
+	if err := startFits(srv, r.cfg.Start); err != nil {
+		more = append(more, Finding{Name: "start", Detail: err.Error()})
 	}
 	return append(findings, more...), nil
 }
@@ -171,12 +176,18 @@ func (r *Reader) settings(srv *Server) []Finding {
 	for _, v := range [][2]string{{"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"binlog_row_metadata", "FULL"}} {
 		want(v[0], v[1], fmt.Sprintf(set, v[0], v[1]))
 	}
-	if srv.Flavor == checkpoint.MySQL {
-		want("enforce_gtid_consistency", "ON", "SET PERSIST enforce_gtid_consistency=ON;")
-		want("gtid_mode", "ON", "SET PERSIST gtid_mode=OFF_PERMISSIVE; SET PERSIST gtid_mode=ON_PERMISSIVE; SET PERSIST gtid_mode=ON;")
+	switch {
+	case srv.withoutGTIDs():
+		return append(list, Finding{Name: "gtid_mode", OK: true, Detail: srv.variables["gtid_mode"], Warning: warnWithoutGTIDs})
+	case srv.Flavor == checkpoint.MySQL:
+		want("gtid_mode", "ON", "")
 	}
 	return list
 }
+
+const warnWithoutGTIDs = "positions are file:offset of this one server: binjet can't follow a fail-over to another one, nor a restored copy of this one. " +
+	"To turn GTIDs on without downtime: SET PERSIST enforce_gtid_consistency=WARN; and when nothing is logged, =ON; then SET PERSIST gtid_mode=OFF_PERMISSIVE; " +
+	"=ON_PERMISSIVE; and once binjet has read all that was committed before, =ON"
 
 // grantFindings checks the privileges of the account.
 func (r *Reader) grantFindings(s *session, srv *Server, snapshot bool) ([]Finding, error) {
@@ -196,6 +207,9 @@ func (r *Reader) grantFindings(s *session, srv *Server, snapshot bool) ([]Findin
 		list = append(list, f)
 	}
 	need("REPLICATION SLAVE", table{}, "*.*")
+	if srv.withoutGTIDs() {
+		need("REPLICATION CLIENT", table{}, "*.*")
+	}
 	if !snapshot {
 		return list, nil
 	}

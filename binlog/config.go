@@ -15,7 +15,8 @@ import (
 	"github.com/binjet/binjet/checkpoint"
 )
 
-// Where to begin when there is no checkpoint; a GTID set is the fourth way.
+// Where to begin when there is no checkpoint. The fourth way is a GTID set, or
+// file:offset on MySQL without GTIDs.
 const (
 	StartSnapshot = "snapshot" // the rows that are in the tables, then everything after
 	StartEarliest = "earliest" // the oldest transaction the server still has
@@ -55,8 +56,8 @@ type Config struct {
 	// Addr is host:port, or the path of a Unix socket.
 	Addr string
 	// User needs REPLICATION SLAVE; for [StartSnapshot] also SELECT on the tables,
-	// and LOCK TABLES on MySQL, or where XA transactions are in use. [Reader.Check]
-	// says what is missing.
+	// and LOCK TABLES on MySQL, or where XA transactions are in use. MySQL without
+	// GTIDs takes REPLICATION CLIENT, too. [Reader.Check] says what is missing.
 	User, Password string
 	// TLS encrypts the connections when set. Default: none.
 	TLS *tls.Config
@@ -74,8 +75,9 @@ type Config struct {
 	ServerID uint32
 	// Flavor is the expected kind of server; another one is an error. Default: any.
 	Flavor checkpoint.Flavor
-	// Start is the policy of [Reader.Begin]: snapshot, earliest, latest or a GTID
-	// set. Default: snapshot, the only one that misses nothing.
+	// Start is the policy of [Reader.Begin]: snapshot, earliest, latest, a GTID set, or
+	// file:offset on MySQL without GTIDs. Default: snapshot, the only one that misses
+	// nothing.
 	Start string
 
 	// OnUpdate is [HaltOnUpdate] (default) or [IgnoreUpdates].
@@ -255,9 +257,12 @@ func checkStart(start string) error {
 	case StartSnapshot, StartEarliest, StartLatest:
 		return nil
 	}
+	if _, err := checkpoint.ParseFilePosition(start); err == nil {
+		return nil
+	}
 	set, err := checkpoint.ParseGTIDSet(start)
 	if err != nil || set.IsEmpty() {
-		return fmt.Errorf("policy Start %q is none of %s, %s, %s and not a GTID set", start, StartSnapshot, StartEarliest, StartLatest)
+		return fmt.Errorf("policy Start %q is none of %s, %s, %s, not a GTID set and not file:offset", start, StartSnapshot, StartEarliest, StartLatest)
 	}
 	return nil
 }

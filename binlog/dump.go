@@ -14,19 +14,38 @@ import (
 	"github.com/binjet/binjet/checkpoint"
 )
 
-// dump opens a binlog connection behind set and hands every event to handle, in
+// origin is where a dump begins: behind a set of GTIDs, or where a cursor says,
+// which then follows the dump.
+type origin struct {
+	set checkpoint.GTIDSet
+	at  *cursor
+}
+
+func originOf(p checkpoint.Position) origin {
+	if p.Binlog.IsZero() {
+		return origin{set: p.Resume}
+	}
+	return origin{at: newCursor(p.Binlog)}
+}
+
+// dump opens a binlog connection behind o and hands every event to handle, in
 // one goroutine and waiting for it, until the connection ends, handle fails
 // (that error is returned as it is) or ctx ends. Nothing of it runs on after it
 // returned.
-func (r *Reader) dump(ctx context.Context, flavor checkpoint.Flavor, set checkpoint.GTIDSet, handle func(raw []byte) error) error {
-	return r.dumpAs(ctx, r.cfg.ServerID, flavor, set, handle)
+func (r *Reader) dump(ctx context.Context, flavor checkpoint.Flavor, o origin, handle func(raw []byte) error) error {
+	return r.dumpAs(ctx, r.cfg.ServerID, flavor, o, handle)
 }
 
 // dumpAs is dump under a server ID.
-func (r *Reader) dumpAs(ctx context.Context, id uint32, flavor checkpoint.Flavor, set checkpoint.GTIDSet, handle func(raw []byte) error) error {
-	gset, err := mysql.ParseGTIDSet(flavorName(flavor), set.String())
+func (r *Reader) dumpAs(ctx context.Context, id uint32, flavor checkpoint.Flavor, o origin, handle func(raw []byte) error) error {
+	if o.at != nil {
+		return r.sync(ctx, flavor, id, o.at.following(handle), func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+			return s.StartSync(o.at.request())
+		})
+	}
+	gset, err := mysql.ParseGTIDSet(flavorName(flavor), o.set.String())
 	if err != nil {
-		return fmt.Errorf("translate position %s: %w", set, err)
+		return fmt.Errorf("translate position %s: %w", o.set, err)
 	}
 	return r.sync(ctx, flavor, id, handle, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
 		return s.StartSyncGTID(gset)

@@ -61,11 +61,11 @@ func (s *stream) mendGap(ctx context.Context) error {
 	if s.cfg.OnGap != RescanOnGap || unread(s.at) {
 		return nil
 	}
-	missing, err := s.missing(ctx, s.srv, s.at)
+	missing, gap, err := s.lost(ctx)
 	switch {
 	case err != nil:
 		return err
-	case !s.rescans(missing):
+	case !gap:
 		return s.gap // of an earlier connection; nil mostly
 	case s.yielded:
 		return checkpoint.ErrRestart
@@ -73,9 +73,23 @@ func (s *stream) mendGap(ctx context.Context) error {
 	s.gap = nil
 	s.rescan = newRescan(missing, s.at)
 	s.log.Error("binlogs are purged that were not read: looking through the outbox tables for rows that the stream lacks; "+
-		"rows that were deleted since can't be found", "lost", missing.String(), "position", s.at.Resume.String(), "read_up_to", s.rescan.Read)
+		"rows that were deleted since can't be found", "lost", missing.String(), "position", s.at.Where(), "read_up_to", s.rescan.Read)
 	return nil
 }
+
+// lost is what can't be read any more and may be looked for in the tables. Without
+// GTIDs it has no name: gap says that there is something.
+func (s *stream) lost(ctx context.Context) (missing checkpoint.GTIDSet, gap bool, err error) {
+	if s.at.Binlog.IsZero() {
+		missing, err = s.missing(ctx, s.srv, s.at)
+		return missing, s.rescans(missing), err
+	}
+	logs, err := s.logFiles(ctx)
+	return missing, err == nil && s.rescansFiles() && isPurged(logs, s.at.Binlog), err
+}
+
+// rescansFiles is rescans where a file is purged.
+func (r *Reader) rescansFiles() bool { return r.cfg.OnGap == RescanOnGap && r.cfg.AcceptLoss.IsEmpty() }
 
 // noteGap lets the next connection find out what is missing, and mend it. When
 // that finds nothing, the server's own word stands.
@@ -105,7 +119,7 @@ func newRescan(missing checkpoint.GTIDSet, p checkpoint.Position) *checkpoint.Re
 
 // acceptLoss moves the position past a gap that was given up.
 func (s *stream) acceptLoss(ctx context.Context) error {
-	if s.cfg.AcceptLoss.IsEmpty() || s.at.Snapshot != nil {
+	if s.cfg.AcceptLoss.IsEmpty() || s.at.Snapshot != nil || !s.at.Binlog.IsZero() {
 		return nil
 	}
 	missing, err := s.missing(ctx, s.srv, s.at)

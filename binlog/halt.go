@@ -57,6 +57,10 @@ var ErrPurged = constError("the binlogs that hold the next transactions are purg
 // server, through errors.Is.
 var ErrForeign = constError("the checkpoint does not belong to this server's history")
 
+// ErrGTIDMode is a server whose gtid_mode does not let it send what follows a
+// position, through errors.Is.
+var ErrGTIDMode = constError("the server's gtid_mode does not fit the position")
+
 // ErrRewritten is what a published transaction is that the server has under its
 // number with other content, through errors.Is.
 var ErrRewritten = constError("the server's history was rewritten behind the checkpoint")
@@ -72,8 +76,8 @@ func halt(cause error, hint, format string, args ...any) *checkpoint.HaltError {
 const (
 	// What an operator can do to leave something behind. A position is never edited:
 	// a new source has a checkpoint of its own, and begins where it is told to.
-	goOnBehind  = "go on behind it under a new source.name, with source.start set to a GTID set that includes it"
-	goOnFrom    = "go on under a new source.name, with source.start set to a GTID set that this server has"
+	goOnBehind  = "go on behind it under a new source.name, with source.start set to a GTID set that includes it (without GTIDs: to the file:offset behind it)"
+	goOnFrom    = "go on under a new source.name, with source.start set to a GTID set that this server has (without GTIDs: to a file:offset)"
 	goOnWithout = "go on under a new source.name, with source.start set to a GTID set that includes what is missing"
 	startAnew   = "begin anew under a new source.name"
 

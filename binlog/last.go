@@ -32,7 +32,7 @@ func (r *Reader) verifyLast(ctx context.Context, srv *Server, p checkpoint.Posit
 		return nil
 	}
 	for _, last := range []*checkpoint.Last{p.Last, p.Read} {
-		if last == nil || srv.Purged.Contains(last.GTID) {
+		if last == nil || srv.Purged.Contains(last.GTID) || last.GTID.File != "" && moved(srv, p) {
 			continue
 		}
 		if err := r.verifyOne(ctx, srv, p, last); err != nil {
@@ -48,9 +48,12 @@ func (r *Reader) verifyOne(ctx context.Context, srv *Server, p checkpoint.Positi
 	re := &reread{Reader: r, srv: srv, want: last.GTID, from: before(srv, p, last)}
 	err := re.read(limited)
 	switch {
-	case errors.Is(err, ErrPurged):
-		r.log.Debug("the last transaction can't be verified: its binlog is purged", "gtid", last.GTID.String())
+	case errors.Is(err, ErrPurged), errors.Is(err, ErrGTIDMode):
+		r.log.Debug("the last transaction can't be verified", "gtid", last.GTID.String(), "error", err)
 		return nil
+	case last.GTID.File != "" && isElse(err):
+		return halt(constErrors{ErrRewritten, err}, hintLostFiles, "transaction %s is in the stream as %s, but the server at %s%s can't read it there",
+			last.GTID, describe(last), r.cfg.Addr, other(srv, p))
 	case err != nil && ctx.Err() == nil && limited.Err() != nil:
 		return fmt.Errorf("read transaction %s again, to verify it: nothing within %s", last.GTID, rereadTimeout)
 	case err != nil:
@@ -61,11 +64,15 @@ func (r *Reader) verifyOne(ctx context.Context, srv *Server, p checkpoint.Positi
 		(re.opaque || re.got.Rows == last.Rows && re.got.Hash == last.Hash) {
 		return nil
 	}
+	hint := hintRewritten
+	if last.GTID.File != "" {
+		hint = hintLostFiles
+	}
 	now := describe(&re.got)
 	if re.opaque {
 		now = "it was committed at " + stamp(re.got.Committed)
 	}
-	return halt(ErrRewritten, hintRewritten, "transaction %s is in the stream as %s, but on the server at %s%s %s",
+	return halt(ErrRewritten, hint, "transaction %s is in the stream as %s, but on the server at %s%s %s",
 		last.GTID, describe(last), r.cfg.Addr, other(srv, p), now)
 }
 
@@ -93,18 +100,32 @@ func viewOf(c Columns, tables []table) uint32 {
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999 UTC") }
 
+// isElse: where a transaction began there is something else now.
+func isElse(err error) bool {
+	var halted *checkpoint.HaltError
+	return errors.As(err, &halted) || serverCode(err) == mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG
+}
+
 // before is a position from which the server sends last first.
-func before(srv *Server, p checkpoint.Position, last *checkpoint.Last) checkpoint.GTIDSet {
+func before(srv *Server, p checkpoint.Position, last *checkpoint.Last) checkpoint.Position {
+	if last.GTID.File != "" {
+		return placeOf(last.GTID)
+	}
 	var it checkpoint.GTIDSet
 	it.Add(last.GTID)
 	if srv.Flavor == checkpoint.MySQL {
-		return srv.Executed.Minus(it)
+		return checkpoint.Position{Resume: srv.Executed.Minus(it)}
 	}
 	from := p.Resume.Without(last.GTID.Domain)
 	if !last.Before.IsZero() {
 		from.Add(last.Before)
 	}
-	return from
+	return checkpoint.Position{Resume: from}
+}
+
+// placeOf is the position before a transaction that is named by its place.
+func placeOf(g checkpoint.GTID) checkpoint.Position {
+	return checkpoint.Position{Binlog: checkpoint.FilePosition{File: g.File, Offset: g.N}}
 }
 
 // reread reads one transaction again.
@@ -112,7 +133,7 @@ type reread struct {
 	*Reader
 	srv  *Server
 	want checkpoint.GTID
-	from checkpoint.GTIDSet
+	from checkpoint.Position
 
 	got    checkpoint.Last
 	opaque bool // only GTID and time of it could be read
@@ -129,21 +150,18 @@ func (re *reread) read(ctx context.Context) error {
 		case errors.Is(err, errReached), errors.Is(err, errOther):
 			return nil
 		}
-		return (&stream{Reader: re.Reader, at: checkpoint.Position{Resume: re.from}}).dumpError(err)
+		return (&stream{Reader: re.Reader, at: re.from}).dumpError(err)
 	}
 }
 
 func (re *reread) once(ctx context.Context) error {
-	gset, err := mysql.ParseGTIDSet(flavorName(re.srv.Flavor), re.from.String())
-	if err != nil {
-		return fmt.Errorf("translate position %s: %w", re.from, err)
-	}
 	p := newParser(flavorName(re.srv.Flavor), &re.tables, false)
 	defer p.close()
-	a := &assembler{tables: &re.tables, decode: newDecoder(re.cfg.Columns), limit: re.cfg.MaxTransactionBytes,
+	from := originOf(re.from)
+	a := &assembler{tables: &re.tables, decode: newDecoder(re.cfg.Columns), limit: re.cfg.MaxTransactionBytes, at: from.at,
 		second: re.plan, part: re.part}
 	// MariaDB ends the older of two connections of one server ID, which may be a leader's.
-	return re.sync(ctx, re.srv.Flavor, anyServerID(), func(raw []byte) error {
+	return re.dumpAs(ctx, anyServerID(), re.srv.Flavor, from, func(raw []byte) error {
 		return p.parse(raw, func(ev *replication.BinlogEvent) error {
 			g, err := a.add(ev)
 			switch {
@@ -156,7 +174,7 @@ func (re *reread) once(ctx context.Context) error {
 			}
 			return re.take(g)
 		})
-	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) { return s.StartSyncGTID(gset) })
+	})
 }
 
 func (re *reread) part(m binjet.Message, _ *RowError, _ time.Time) error {

@@ -56,7 +56,7 @@ func TestMuteServer(t *testing.T) {
 		"stream": func(ctx context.Context) error { return r.Stream(ctx, checkpoint.Position{}, nil) },
 		"check":  func(ctx context.Context) error { _, err := r.Check(ctx); return err },
 		"dump": func(ctx context.Context) error {
-			return r.dump(ctx, checkpoint.MySQL, checkpoint.GTIDSet{}, func([]byte) error { return nil })
+			return r.dump(ctx, checkpoint.MySQL, origin{}, func([]byte) error { return nil })
 		},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -15,7 +15,7 @@ import (
 type pager struct {
 	*stream
 	session  *session
-	at       checkpoint.GTIDSet // what the rows are as of
+	at       checkpoint.Position // what the rows are as of
 	progress checkpoint.Snapshot
 	newer    map[table]map[string]bool // rows that came after at
 }
@@ -50,14 +50,14 @@ func (p *pager) table(t table) error {
 func (p *pager) yield(list []binjet.Message, invalid []checkpoint.Invalid, end bool) error {
 	progress := p.progress
 	p.stream.progress = true
-	return p.emit(&checkpoint.Transaction{Messages: list, Invalid: invalid, Snapshot: &progress, At: p.at.Clone(), End: end, Hash: hash(list)})
+	return p.emit(&checkpoint.Transaction{Messages: list, Invalid: invalid, Snapshot: &progress, At: p.at.Resume.Clone(), Binlog: p.at.Binlog, End: end, Hash: hash(list)})
 }
 
 func (p *pager) end() error {
 	if err := p.yield(nil, nil, true); err != nil {
 		return err
 	}
-	p.log.Info("the snapshot is published", "position", p.at.String())
+	p.log.Info("the snapshot is published", "position", p.at.Where())
 	return nil
 }
 

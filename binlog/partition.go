@@ -29,7 +29,8 @@ type partition struct {
 	bad   []checkpoint.Invalid // of them
 	bytes int
 
-	decided string // XID of the XA transaction whose rows these are
+	decided string                  // XID of the XA transaction whose rows these are
+	behind  checkpoint.FilePosition // it, where files are read by position
 }
 
 func (p *partition) begin(g checkpoint.GTID, at time.Time, total int) {
@@ -89,7 +90,7 @@ func (p *partition) end(g *group) error {
 		return halt(nil, "The server's history changed while a large transaction was published: compare the outbox table with the stream",
 			"transaction %s has %d outbox rows now, %d before, and %d of it are published", p.gtid, p.seen, p.total, p.skip)
 	}
-	p.decided = g.decided
+	p.decided, p.behind = g.decided, g.end
 	return p.flush(false)
 }
 
@@ -111,7 +112,7 @@ func (p *partition) whole(g *group) error {
 func (p *partition) flush(more bool) error {
 	tx := &checkpoint.Transaction{GTID: p.gtid, Committed: p.at, Messages: p.held, Invalid: p.bad, Offset: p.next, More: more}
 	if !more {
-		tx.Hash, tx.Decided = p.sum.sum, p.decided
+		tx.Hash, tx.Decided, tx.Binlog = p.sum.sum, p.decided, p.behind
 	}
 	p.next += len(p.held)
 	p.held, p.bad, p.bytes = nil, nil, 0

@@ -19,7 +19,6 @@ type Reader struct {
 	tables tableSet
 	log    *slog.Logger
 	lag    lag
-	reach  reach
 	view   uint32 // of tables and columns
 }
 
@@ -46,6 +45,15 @@ func (r *Reader) Begin(ctx context.Context) (checkpoint.Position, error) {
 		return checkpoint.Position{}, fmt.Errorf("begin: %w", err)
 	}
 	p := checkpoint.Position{Flavor: srv.Flavor, ServerUUID: srv.UUID}
+	if err := startFits(srv, r.cfg.Start); err != nil {
+		return p, fmt.Errorf("begin: %w", err)
+	}
+	if srv.withoutGTIDs() && r.cfg.Start != StartSnapshot {
+		if p.Binlog, err = r.filesBegin(ctx, srv); err != nil {
+			return p, fmt.Errorf("begin: %w", err)
+		}
+		return p, nil
+	}
 	switch r.cfg.Start {
 	case StartSnapshot:
 		p.Snapshot = &checkpoint.Snapshot{}

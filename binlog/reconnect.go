@@ -17,17 +17,24 @@ func (s *stream) dumpError(err error) error {
 	}
 	text := strings.ToLower(err.Error())
 	has := func(part string) bool { return strings.Contains(text, part) }
+	at := s.at.Where()
 	switch {
 	case has("same server_uuid/server_id"), has("shutdown"), has("truncated in the middle"):
 		return err
+	case has("cannot replicate anonymous"):
+		return halt(constErrors{ErrGTIDMode, err}, hintAnonymous, "transactions without GTID follow the position %q, and the server does not send them", at)
+	case has("cannot replicate gtid-transaction"):
+		return halt(constErrors{ErrGTIDMode, err}, hintGTIDsOnBefore, "transactions with GTIDs follow the position %q, and the server does not send them", at)
+	case has("position > file size"):
+		return halt(constErrors{ErrForeign, err}, hintForeign, "the server can't go on from position %q", at)
 	case has("purged"), has("could not find gtid state"), has("first log file"):
-		return halt(constErrors{ErrPurged, err}, hintPurged, "the server can't go on from position %q", s.at.Resume)
+		return halt(constErrors{ErrPurged, err}, hintPurged, "the server can't go on from position %q", at)
 	case has("not in the master's binlog"), has("more gtids than"), has("missing the gtid"), has("which is not in"):
-		return halt(constErrors{ErrForeign, err}, hintForeign, "the server can't go on from position %q", s.at.Resume)
+		return halt(constErrors{ErrForeign, err}, hintForeign, "the server can't go on from position %q", at)
 	case has("max_allowed_packet"):
-		return halt(err, "Raise max_allowed_packet on the server", "an event behind position %q is larger than the server may send", s.at.Resume)
+		return halt(err, "Raise max_allowed_packet on the server", "an event behind position %q is larger than the server may send", at)
 	}
-	return halt(err, "Look into the server's error log", "the server can't read its binlog behind position %q", s.at.Resume)
+	return halt(err, "Look into the server's error log", "the server can't read its binlog behind position %q", at)
 }
 
 // constErrors is a meaning and the error that has it.

@@ -83,7 +83,7 @@ func (s *session) sets(name1 string, to1 encoding.TextUnmarshaler, name2 string,
 // globals reads the variables that matter, lower-case name → value.
 func (s *session) globals() (map[string]string, error) {
 	names := []string{"server_uuid", "server_uid", "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata",
-		"server_id", "gtid_mode", "enforce_gtid_consistency"}
+		"server_id", "gtid_mode"}
 	rows, err := s.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('" + strings.Join(names, "','") + "')")
 	if err != nil {
 		return nil, err

@@ -42,12 +42,12 @@ func (s *stream) snapshot(ctx context.Context) error {
 	defer view.close()
 	pages := &pager{stream: s, session: view, at: at, progress: checkpoint.Snapshot{Begun: true, Rescan: s.rescan}}
 	if done := s.at.Snapshot; s.rescan == nil && done.Begun {
-		pages.at, pages.progress = s.at.Resume.Clone(), *done
+		pages.at, pages.progress = checkpoint.Position{Resume: s.at.Resume.Clone(), Binlog: s.at.Binlog}, *done
 		if pages.newer, err = s.between(ctx, view, at); err != nil {
 			return err
 		}
 	}
-	s.log.Info("publishing the rows of a snapshot", "position", pages.at.String(), "done", pages.progress.Done,
+	s.log.Info("publishing the rows of a snapshot", "position", pages.at.Where(), "done", pages.progress.Done,
 		"table", pages.progress.Table, "after", pages.progress.After)
 	for _, t := range s.tables.list {
 		if slices.Contains(pages.progress.Done, t.String()) {
@@ -61,7 +61,7 @@ func (s *stream) snapshot(ctx context.Context) error {
 }
 
 // takeSnapshot returns a session that sees the tables as of the position at.
-func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint.GTIDSet, err error) {
+func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint.Position, err error) {
 	view, err = s.connect(ctx)
 	if err != nil {
 		return nil, at, err
@@ -78,7 +78,7 @@ func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint
 		}
 	}
 	if s.srv.Flavor == checkpoint.MariaDB {
-		at, err = s.snapshotMariaDB(ctx, view)
+		at.Resume, err = s.snapshotMariaDB(ctx, view)
 	} else {
 		at, err = s.snapshotMySQL(ctx, view)
 	}
@@ -156,14 +156,13 @@ func (s *session) positioned() (at checkpoint.GTIDSet, err error) {
 
 // snapshotMySQL keeps writers of the tables out for the moment in which the
 // position is read and the snapshot begins.
-func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoint.GTIDSet, err error) {
+func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoint.Position, err error) {
 	lock, err := s.lockTables(ctx)
 	if err != nil {
 		return at, err
 	}
 	defer lock.close() // unlocks
-	row, err := lock.row("SELECT @@GLOBAL.gtid_executed")
-	if err != nil {
+	if at, err = s.end(lock); err != nil {
 		return at, err
 	}
 	if _, err := view.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
@@ -172,10 +171,26 @@ func (s *stream) snapshotMySQL(ctx context.Context, view *session) (at checkpoin
 	if err := s.pin(view); err != nil {
 		return at, err
 	}
-	if _, err := lock.rows("UNLOCK TABLES"); err != nil {
+	if _, err := lock.rows("UNLOCK TABLES"); err != nil || at.Binlog.IsZero() {
 		return at, err
 	}
-	return checkpoint.ParseGTIDSet(row[0])
+	at.Binlog.Created, err = s.created(ctx, at.Binlog.File)
+	return at, err
+}
+
+// end is the position that a session of MySQL sees the binlog at, of the kind that
+// the stream's is or will be.
+func (s *stream) end(c *session) (at checkpoint.Position, err error) {
+	if !s.at.Binlog.IsZero() || unread(s.at) && s.srv.withoutGTIDs() {
+		at.Binlog, err = c.logEnd()
+		return at, err
+	}
+	row, err := c.row("SELECT @@GLOBAL.gtid_executed")
+	if err != nil {
+		return at, err
+	}
+	at.Resume, err = checkpoint.ParseGTIDSet(row[0])
+	return at, err
 }
 
 // lockTables returns a session that keeps writers of the tables out. Without

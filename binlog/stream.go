@@ -31,6 +31,7 @@ type stream struct {
 	yielded  bool                // something was yielded at all
 	rescan   *checkpoint.Rescan  // a gap to be mended before anything else
 	gap      error               // what the server said of a gap that was not seen before
+	silent   int                 // heartbeats since anything else came
 	foreign  rarely              // warnings of statement-format writes to other tables
 	updates  rarely              // warnings of updates that are passed over
 }
@@ -62,7 +63,6 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 		s.yielded = true
 		return nil
 	}
-	defer s.reach.find()
 	return s.retry(ctx, s.once)
 }
 
@@ -98,7 +98,6 @@ func (s *stream) retry(ctx context.Context, once func(context.Context) error) er
 }
 
 func (s *stream) disconnected(err error, wait time.Duration) {
-	s.reach.lose(err)
 	s.log.Warn("source is not connected, trying again", "addr", s.cfg.Addr, "error", err, "wait", wait, "next", nextStep(err))
 	if f := s.cfg.Hooks.Disconnected; f != nil {
 		f(err)
@@ -138,15 +137,19 @@ func (s *stream) follow(ctx context.Context) error {
 	p := newParser(flavorName(s.srv.Flavor), &s.tables, false)
 	defer p.close()
 	parts := &partition{stream: s}
+	from := originOf(s.at)
 	a := &assembler{
-		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes,
+		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes, at: from.at,
 		second: s.plan, part: parts.add, foreign: s.foreignWrite, updated: s.ignoredUpdate,
 		abandoned: func(g checkpoint.GTID) {
 			s.log.Warn("the server died while it wrote a transaction and rolled it back: passing it over", "gtid", g.String())
 		},
 	}
-	err := s.dump(ctx, s.srv.Flavor, s.at.Resume, func(raw []byte) error {
+	err := s.dump(ctx, s.srv.Flavor, from, func(raw []byte) error {
 		s.received(raw)
+		if err := s.watch(ctx, from.at, raw); err != nil {
+			return err
+		}
 		return p.parse(raw, func(ev *replication.BinlogEvent) error {
 			g, err := a.add(ev)
 			if err != nil || g == nil {
@@ -155,7 +158,7 @@ func (s *stream) follow(ctx context.Context) error {
 			return s.deliver(ctx, g, parts)
 		})
 	})
-	return s.dumpError(err)
+	return s.fileError(ctx, from.at, s.dumpError(err))
 }
 
 // open asks the server for its facts and checks the position against them.
@@ -164,11 +167,7 @@ func (s *stream) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.reach.find()
-	if err := s.verify(srv, s.at); err != nil {
-		return err
-	}
-	if err := s.verifyLast(ctx, srv, s.at); err != nil {
+	if err := s.verifyAll(ctx, srv, s.at); err != nil {
 		return err
 	}
 	s.srv = srv
@@ -178,10 +177,13 @@ func (s *stream) open(ctx context.Context) error {
 	if err := s.mendGap(ctx); err != nil {
 		return err
 	}
+	if err := s.restate(ctx); err != nil {
+		return err
+	}
 	if f := s.cfg.Hooks.Connected; f != nil {
 		f(*srv)
 	}
-	s.log.Info("source is connected", "addr", s.cfg.Addr, "flavor", srv.Flavor, "version", srv.Version, "from", s.at.Resume.String())
+	s.log.Info("source is connected", "addr", s.cfg.Addr, "flavor", srv.Flavor, "version", srv.Version, "from", s.at.Where())
 	return nil
 }
 
@@ -221,7 +223,7 @@ func (s *stream) deliver(ctx context.Context, g *group, parts *partition) error 
 			return err
 		}
 	default:
-		tx := &checkpoint.Transaction{GTID: g.gtid, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages),
+		tx := &checkpoint.Transaction{GTID: g.gtid, Binlog: g.end, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages),
 			Prepared: s.undecided(g), Decided: g.decided}
 		for _, row := range g.invalid {
 			tx.Invalid = append(tx.Invalid, row.fault.invalid(row.index))

@@ -50,6 +50,8 @@ func set(t *testing.T, s string) checkpoint.GTIDSet {
 func TestVerifyPosition(t *testing.T) {
 	const a, b = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
 	my := &Server{Flavor: checkpoint.MySQL, UUID: a, Executed: set(t, a+":1-10,"+b+":1-3"), Purged: set(t, a+":1-5")}
+	off := &Server{Flavor: checkpoint.MySQL, UUID: a, variables: map[string]string{"gtid_mode": "ON_PERMISSIVE"}}
+	file := checkpoint.FilePosition{File: "binlog.000001", Offset: 4}
 	maria := &Server{Flavor: checkpoint.MariaDB}
 	if err := (*states)(&maria.states).UnmarshalText([]byte("0-1-10,0-2-12,5-1-3")); err != nil {
 		t.Fatal(err)
@@ -71,6 +73,13 @@ func TestVerifyPosition(t *testing.T) {
 		"flavour of nothing": {my, checkpoint.Position{Flavor: checkpoint.MariaDB}, ErrForeign},
 		"unread":             {my, checkpoint.Position{Snapshot: &checkpoint.Snapshot{}}, nil},
 		"snapshot at purged": {my, checkpoint.Position{Snapshot: &checkpoint.Snapshot{Begun: true}, Resume: set(t, a+":1-4")}, ErrPurged},
+		"file":               {off, checkpoint.Position{Binlog: file, ServerUUID: a}, nil},
+		"file, GTIDs on":     {my, checkpoint.Position{Binlog: file, ServerUUID: a}, nil},
+		"file of another":    {off, checkpoint.Position{Binlog: file, ServerUUID: b}, ErrForeign},
+		"file on MariaDB":    {maria, checkpoint.Position{Flavor: checkpoint.MySQL, Binlog: file, ServerUUID: a}, ErrForeign},
+		"GTIDs off":          {off, checkpoint.Position{Resume: set(t, a+":1"), ServerUUID: a}, ErrGTIDMode},
+		"GTIDs off, nothing": {off, checkpoint.Position{Flavor: checkpoint.MySQL, ServerUUID: a}, ErrGTIDMode},
+		"GTIDs off, unread":  {off, checkpoint.Position{Snapshot: &checkpoint.Snapshot{}}, nil},
 		"mariadb":            {maria, checkpoint.Position{Resume: set(t, "0-1-10,5-1-3")}, nil},
 		"mariadb fail-over":  {maria, checkpoint.Position{Resume: set(t, "0-2-11")}, nil},
 		"mariadb ahead":      {maria, checkpoint.Position{Resume: set(t, "0-1-11")}, ErrForeign},
@@ -105,6 +114,10 @@ func TestDumpErrors(t *testing.T) {
 		"Could not find GTID state requested by slave in any binlog files. Probably the slave state is too old and required binlog files have been purged.": ErrPurged,
 		"Error: connecting slave requested to start from GTID 0-1-999, which is not in the master's binlog":                                                 ErrForeign,
 		"Slave has more GTIDs than the master has, using the master's SERVER_UUID.":                                                                         ErrForeign,
+		"Cannot replicate anonymous transaction when @@GLOBAL.GTID_MODE = ON, at file ./binlog.000001, position 158.; the first event":                      ErrGTIDMode,
+		"Cannot replicate anonymous transaction when AUTO_POSITION = 1, at file ./binlog.000001, position 158.":                                             ErrGTIDMode,
+		"Cannot replicate GTID-transaction when @@GLOBAL.GTID_MODE = OFF, at file ./binlog.000006, position 158.; the first event 'binlog":                  ErrGTIDMode,
+		"Client requested source to start replication from position > file size":                                                                            ErrForeign,
 	} {
 		if err := s.dumpError(&mysql.MyError{Code: 1236, Message: text}); !errors.Is(err, want) {
 			t.Errorf("%q: %v", text, err)

@@ -27,16 +27,10 @@ func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
-	if err := r.verify(srv, p); err != nil {
-		return err
-	}
-	if unread(p) {
-		return nil
-	}
-	if err := r.verifyLast(ctx, srv, p); err != nil {
+	if err := r.verifyAll(ctx, srv, p); err != nil {
 		return fmt.Errorf("verify the source: %w", err)
 	}
-	if srv.Flavor != checkpoint.MariaDB {
+	if unread(p) || srv.Flavor != checkpoint.MariaDB {
 		return nil
 	}
 	oldest, err := r.oldest(ctx, srv)
@@ -58,6 +52,17 @@ func (r *Reader) complete(gone checkpoint.GTIDSet, p checkpoint.Position) error 
 	return purgedXA(gone, p)
 }
 
+// verifyAll compares p with the server, its files, and its last transactions.
+func (r *Reader) verifyAll(ctx context.Context, srv *Server, p checkpoint.Position) error {
+	if err := r.verify(srv, p); err != nil {
+		return err
+	}
+	if err := r.verifyFiles(ctx, srv, p); err != nil {
+		return err
+	}
+	return r.verifyLast(ctx, srv, p)
+}
+
 // unread: a snapshot is to be taken first, and there is no position yet.
 func unread(p checkpoint.Position) bool { return p.Snapshot != nil && !p.Snapshot.Begun }
 
@@ -71,8 +76,19 @@ func (r *Reader) verify(srv *Server, p checkpoint.Position) error {
 		return halt(ErrForeign, "Correct the address of the source, or use another source name for another source",
 			"the position is one of %s, and the server at %s is %s (%s)", flavor, r.cfg.Addr, srv.Flavor, srv.Version)
 	}
-	if unread(p) {
+	switch {
+	case unread(p):
 		return nil
+	case !p.Binlog.IsZero():
+		r.lag.end()
+		if p.ServerUUID != srv.UUID {
+			return halt(ErrForeign, hintOtherFiles, "the position %s is in the binlog of server %s, and the server at %s is %s",
+				p.Binlog, p.ServerUUID, r.cfg.Addr, srv.UUID)
+		}
+		return nil
+	case srv.withoutGTIDs():
+		return halt(ErrGTIDMode, hintGTIDsOff, "the server at %s%s runs with gtid_mode=%s, and the position is the GTID set %q",
+			r.cfg.Addr, other(srv, p), srv.variables["gtid_mode"], p.Resume)
 	}
 	if err := r.reached(srv, p); err != nil {
 		return err

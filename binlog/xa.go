@@ -155,26 +155,31 @@ func (s *stream) readAside(ctx context.Context, x *checkpoint.XA, g *group, a *a
 	return found, err
 }
 
-// behind is the set to dump from so that the group of x comes first.
-func (s *stream) behind(x *checkpoint.XA) checkpoint.GTIDSet {
+// behind is the position to dump from so that the group of x comes first.
+func (s *stream) behind(x *checkpoint.XA) checkpoint.Position {
+	if x.GTID.File != "" {
+		return placeOf(x.GTID)
+	}
 	if s.srv.Flavor == checkpoint.MariaDB {
 		set := s.at.Resume.Without(x.GTID.Domain)
 		if !x.Before.IsZero() {
 			set.Add(x.Before)
 		}
-		return set
+		return checkpoint.Position{Resume: set}
 	}
 	var one checkpoint.GTIDSet
 	one.Add(x.GTID)
-	return s.at.Resume.Minus(one)
+	return checkpoint.Position{Resume: s.at.Resume.Minus(one)}
 }
 
-// aside reads groups behind a set until each says [errReached], while the
+// aside reads groups behind a position until each says [errReached], while the
 // stream's own connection waits.
-func (s *stream) aside(ctx context.Context, set checkpoint.GTIDSet, a *assembler, tables *tableSet, each func(*group) error) error {
+func (s *stream) aside(ctx context.Context, pos checkpoint.Position, a *assembler, tables *tableSet, each func(*group) error) error {
+	from := originOf(pos)
+	a.at = from.at
 	p := newParser(flavorName(s.srv.Flavor), tables, a.seen != nil)
 	defer p.close()
-	err := s.dumpAs(ctx, anyServerID(), s.srv.Flavor, set, func(raw []byte) error {
+	err := s.dumpAs(ctx, anyServerID(), s.srv.Flavor, from, func(raw []byte) error {
 		s.received(raw)
 		return p.parse(raw, func(ev *replication.BinlogEvent) error {
 			g, err := a.add(ev)
@@ -196,11 +201,11 @@ func (s *stream) aside(ctx context.Context, set checkpoint.GTIDSet, a *assembler
 func (s *stream) locate(ctx context.Context, g *group) (found *checkpoint.XA, err error) {
 	s.log.Warn("an XA transaction commits that was prepared before the position: looking through the binlog for its rows",
 		"xid", g.decided, "gtid", g.gtid.String())
-	oldest, err := s.oldestNow(ctx)
+	oldest, whole, err := s.oldestNow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	at := oldest.Clone()
+	at := oldest.Resume.Clone()
 	none := tableSet{}
 	a := &assembler{tables: &none, decode: newDecoder(s.cfg.Columns)}
 	err = s.aside(ctx, oldest, a, &none, func(each *group) error {
@@ -220,37 +225,50 @@ func (s *stream) locate(ctx context.Context, g *group) (found *checkpoint.XA, er
 	switch {
 	case errors.As(err, &halted):
 		return nil, halt(constErrors{ErrXA, err}, hintXA, "transaction %s commits XA %s, whose XA PREPARE could not be looked for", g.gtid, g.decided)
-	case err == nil && found == nil && !oldest.IsEmpty():
+	case err == nil && found == nil && !whole:
 		return nil, halt(constErrors{ErrXA, ErrPurged}, hintXA, "transaction %s commits XA %s, which was prepared in a binlog that is purged", g.gtid, g.decided)
 	}
 	return found, err
 }
 
-// oldestNow is [Reader.oldest] as of now: logs may have been purged since the
-// connection was opened.
-func (s *stream) oldestNow(ctx context.Context) (checkpoint.GTIDSet, error) {
+// oldestNow is the position before the oldest transaction that the server has now:
+// logs may have been purged since the connection was opened. whole says that none was.
+func (s *stream) oldestNow(ctx context.Context) (p checkpoint.Position, whole bool, err error) {
+	if !s.at.Binlog.IsZero() {
+		logs, err := s.logFiles(ctx)
+		if err != nil {
+			return p, false, err
+		}
+		p.Binlog = checkpoint.FilePosition{File: logs[0].name, Offset: firstOffset}
+		return p, p.Binlog.Number() == 1, nil
+	}
 	c, err := s.connect(ctx)
 	if err != nil {
-		return checkpoint.GTIDSet{}, err
+		return p, false, err
 	}
 	defer c.close()
 	srv, err := c.describe()
 	if err != nil {
-		return checkpoint.GTIDSet{}, err
+		return p, false, err
 	}
-	return s.oldest(ctx, srv)
+	p.Resume, err = s.oldest(ctx, srv)
+	return p, p.Resume.IsEmpty(), err
 }
 
 // purgedXA: the rows of every undecided XA transaction must still be there.
 func purgedXA(gone checkpoint.GTIDSet, p checkpoint.Position) error {
 	for _, x := range p.XA {
 		if x.Rows > 0 && gone.Contains(x.GTID) {
-			return halt(constErrors{ErrXA, ErrPurged}, hintXA+". XA RECOVER on the server says whether it is still undecided",
-				"XA %s, prepared at %s by %s with %d outbox rows, is undecided, and the server no longer has these rows",
-				x.XID, x.Since.Format(time.RFC3339), x.GTID, x.Rows)
+			return lostXA(x)
 		}
 	}
 	return nil
+}
+
+func lostXA(x checkpoint.XA) error {
+	return halt(constErrors{ErrXA, ErrPurged}, hintXA+". XA RECOVER on the server says whether it is still undecided",
+		"XA %s, prepared at %s by %s with %d outbox rows, is undecided, and the server no longer has these rows",
+		x.XID, x.Since.Format(time.RFC3339), x.GTID, x.Rows)
 }
 
 // An XA transaction that is undecided for longer than longXA is warned of, that often.

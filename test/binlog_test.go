@@ -93,7 +93,7 @@ func binlogShapes(t *testing.T, s *binlogSource) {
 		{"XA rolled back", []string{"XA START 'z'", "INSERT INTO t (b) VALUES (1)", "XA END 'z'", "XA PREPARE 'z'", "XA ROLLBACK 'z'"}, ""},
 		{"user variables", []string{"SET @a='r1'", "INSERT INTO outbox (id,topic,payload) VALUES (@a,'t',RAND())"}, "r1"},
 	}
-	if s.srv.Flavor() == dbserver.MariaDB { // MySQL with GTIDs refuses to mix
+	if s.srv.Flavor() == dbserver.MariaDB || s.withoutGTIDs(t) { // MySQL with GTIDs refuses to mix
 		shapes = append(shapes, struct {
 			name    string
 			queries []string
@@ -134,6 +134,12 @@ func (s *binlogSource) blackhole(t *testing.T, table string) {
 // samePosition: what was read adds up to what the server executed.
 func (s *binlogSource) samePosition(t *testing.T, p checkpoint.Position) {
 	t.Helper()
+	if !p.Binlog.IsZero() {
+		if end := s.logEnd(t); end != p.Binlog.String() || !p.Resume.IsEmpty() {
+			t.Errorf("position %+v, the server is at %s", p, end)
+		}
+		return
+	}
 	query := "SELECT @@GLOBAL.gtid_executed"
 	if s.srv.Flavor() == dbserver.MariaDB {
 		query = "SELECT @@GLOBAL.gtid_binlog_pos"
@@ -187,7 +193,7 @@ func binlogHalts(t *testing.T, s *binlogSource) {
 		{"replace", []string{"REPLACE INTO outbox (id,topic,payload) VALUES ('old','t','y')"}, binlog.ErrUpdate, "REPLACE"},
 		{"upsert", []string{"INSERT INTO outbox (id,topic,payload) VALUES ('old','t','z') ON DUPLICATE KEY UPDATE payload='z'"}, binlog.ErrUpdate, "old"},
 		{"statement", statement(insertSQL("s1")), binlog.ErrStatementFormat, "binlog_format=ROW"},
-		{"statement in a transaction", statement("BEGIN", "INSERT INTO t VALUES ()", insertSQL("s2"), "COMMIT"), binlog.ErrStatementFormat, "s_halts.outbox"},
+		{"statement in a transaction", statement("BEGIN", "INSERT INTO t VALUES ()", insertSQL("s2"), "COMMIT"), binlog.ErrStatementFormat, s.schema + ".outbox"},
 	}
 	for _, h := range halts {
 		t.Run(strings.ReplaceAll(h.name, " ", "_"), func(t *testing.T) {

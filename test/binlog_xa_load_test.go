@@ -9,10 +9,12 @@ import (
 
 // xaSnapshotLoad: snapshots that are taken while XA transactions commit miss
 // none of them, and repeat none.
-func xaSnapshotLoad(t *testing.T, s *binlogSource) {
+func xaSnapshotLoad(t *testing.T, s *binlogSource) { xaSnapshotsUnderLoad(t, s, 25) }
+
+func xaSnapshotsUnderLoad(t *testing.T, s *binlogSource, snapshots int) {
 	stop := s.xaWriters(t, 4, time.Microsecond)
 	var sinks []*binlogSink
-	for range 25 {
+	for range snapshots {
 		r := s.reader(t, func(c *binlog.Config) { c.Start = binlog.StartSnapshot })
 		k := stream(t, r, begin(t, r), nil)
 		sinks = append(sinks, k)

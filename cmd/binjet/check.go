@@ -90,11 +90,14 @@ func printFindings(w io.Writer, title string, findings []binlog.Finding) {
 	_, _ = fmt.Fprintln(w, title)
 	for _, f := range findings {
 		mark, fix := "ok", ""
-		if !f.OK {
+		switch {
+		case !f.OK:
 			mark = "FAIL"
 			if f.Fix != "" {
 				fix = "  fix: " + f.Fix
 			}
+		case f.Warning != "":
+			mark, fix = "warn", "  "+f.Warning
 		}
 		_, _ = fmt.Fprintf(w, "  %-4s  %-*s  %s%s\n", mark, width, f.Name, f.Detail, fix)
 	}
@@ -210,7 +213,7 @@ func checkPosition(ctx context.Context, cfg config.Config, nc *nats.Conn, verify
 	detail := fmt.Sprintf("epoch %d, %d events, written %s ago by %s", held.Epoch, held.Count,
 		time.Since(held.At).Round(time.Second), held.Instance)
 	if held.Released {
-		detail += " and released"
+		detail += " at its clean stop"
 	}
 	if verify == nil {
 		return passed(name, "%s; not compared with the source", detail)

@@ -39,7 +39,7 @@ type Source struct {
 	Flavor              string        `key:"flavor" help:"mysql or mariadb; another kind of server is then refused (default: whichever it is)"`
 	ServerID            uint32        `key:"server_id" default:"0" help:"replica ID, unique among the server's replicas; 0 picks a random one"`
 	Tables              []string      `key:"tables" flag:"tables" default:"outbox" help:"outbox tables, table or database.table"`
-	Start               string        `key:"start" flag:"start" default:"snapshot" help:"where to begin when there is no checkpoint: snapshot, earliest, latest or a GTID set"`
+	Start               string        `key:"start" flag:"start" default:"snapshot" help:"where to begin when there is no checkpoint: snapshot, earliest, latest, a GTID set, or file:offset on MySQL without GTIDs"`
 	Columns             Columns       `key:"columns"`
 	TLS                 TLS           `key:"tls"`
 	Heartbeat           time.Duration `key:"heartbeat" default:"2s" help:"how often an idle server says that it is there"`
@@ -96,7 +96,6 @@ type Stream struct {
 // Relay is how the process publishes.
 type Relay struct {
 	Heartbeat     time.Duration `key:"heartbeat" default:"1s" help:"how often an idle leader writes its checkpoint; a standby takes over after three in silence; the same for all relays of a source"`
-	HandOver      time.Duration `key:"hand_over" default:"0s" help:"how long the leader may be unable to reach the source before it lets another relay try; 0 is ten heartbeats"`
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2s" help:"wait for the answer to a commit before the stream is asked what happened"`
 	Instance      string        `key:"instance" help:"name of this process, unique among the source's relays (default: host:pid:random)"`
 }

@@ -60,10 +60,14 @@ func (l *loader) validateStart() {
 	if slices.Contains([]string{"snapshot", "earliest", "latest"}, s.Start) {
 		return
 	}
+	if _, err := checkpoint.ParseFilePosition(s.Start); err == nil {
+		l.faultIf(s.Flavor == string(checkpoint.MariaDB), "source.start", "is the file position %s, but source.flavor is %s: give a GTID set", s.Start, s.Flavor)
+		return
+	}
 	set, err := checkpoint.ParseGTIDSet(s.Start)
 	switch {
 	case err != nil || set.IsEmpty():
-		l.fault("source.start", "%q is none of snapshot, earliest and latest, and no GTID set", s.Start)
+		l.fault("source.start", "%q is none of snapshot, earliest and latest, no GTID set and no file:offset", s.Start)
 	case s.Flavor != "" && set.Flavor() != checkpoint.Flavor(s.Flavor):
 		l.fault("source.start", "is a GTID set of %s, but source.flavor is %s", set.Flavor(), s.Flavor)
 	}
@@ -152,7 +156,6 @@ func (l *loader) validateStream() {
 func (l *loader) validateProcess() {
 	r := &l.cfg.Relay
 	l.faultIf(r.Heartbeat < 50*time.Millisecond, "relay.heartbeat", "%s is shorter than 50ms", r.Heartbeat)
-	l.faultIf(r.HandOver != 0 && r.HandOver < r.Heartbeat, "relay.hand_over", "%s is shorter than relay.heartbeat (%s)", r.HandOver, r.Heartbeat)
 	l.faultIf(r.CommitTimeout < 10*time.Millisecond, "relay.commit_timeout", "%s is shorter than 10ms", r.CommitTimeout)
 	if listen := l.cfg.HTTP.Listen; listen != "" {
 		_, port, err := net.SplitHostPort(listen)
