@@ -19,6 +19,7 @@ type Reader struct {
 	tables tableSet
 	log    *slog.Logger
 	lag    lag
+	reach  reach
 	view   uint32 // of tables and columns
 }
 

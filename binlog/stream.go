@@ -63,6 +63,7 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 		s.yielded = true
 		return nil
 	}
+	defer s.reach.find()
 	return s.retry(ctx, s.once)
 }
 
@@ -98,6 +99,7 @@ func (s *stream) retry(ctx context.Context, once func(context.Context) error) er
 }
 
 func (s *stream) disconnected(err error, wait time.Duration) {
+	s.reach.lose(err)
 	s.log.Warn("source is not connected, trying again", "addr", s.cfg.Addr, "error", err, "wait", wait, "next", nextStep(err))
 	if f := s.cfg.Hooks.Disconnected; f != nil {
 		f(err)
@@ -167,6 +169,7 @@ func (s *stream) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.reach.find()
 	if err := s.verifyAll(ctx, srv, s.at); err != nil {
 		return err
 	}

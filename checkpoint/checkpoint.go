@@ -39,7 +39,8 @@ type Checkpoint struct {
 	// PrevSeq is the sequence of the checkpoint before, which this one replaced.
 	PrevSeq uint64    `json:"prev_seq"`
 	At      time.Time `json:"at"`
-	// Released says that its writer stopped cleanly: another may take over at once.
+	// Released says that its writer stopped cleanly, or can't reach the source:
+	// another may take over at once.
 	Released bool `json:"released,omitempty"`
 }
 

@@ -61,6 +61,11 @@ type Config struct {
 	// Heartbeat is how often an idle leader writes its checkpoint. A standby takes
 	// over after three of them in silence. Default 1 s. It must be the same for all.
 	Heartbeat time.Duration
+	// HandOver is how long a leader's source may be out of reach, if it is [Linked],
+	// before the leader releases the checkpoint: the way to it may be cut for this
+	// process only. Whichever relay reaches the source takes over; none does while it
+	// is down for all. Default: ten heartbeats, longer than most restarts of a server.
+	HandOver time.Duration
 	// CommitTimeout is how long to wait for the answer to a commit before asking
 	// the stream what happened. Default 2 s. Too short only costs repetitions.
 	CommitTimeout time.Duration
@@ -129,6 +134,7 @@ func (c Config) withDefaults() Config {
 	c.SubjectPrefix = or(c.SubjectPrefix, binjet.DefaultSubjectPrefix)
 	c.Replicas = or(c.Replicas, 1)
 	c.Heartbeat = or(c.Heartbeat, time.Second)
+	c.HandOver = or(c.HandOver, 10*c.Heartbeat)
 	c.CommitTimeout = or(c.CommitTimeout, 2*time.Second)
 	c.BatchMessages = or(c.BatchMessages, MaxBatchMessages)
 	c.BatchBytes = or(c.BatchBytes, DefaultBatchBytes)
@@ -174,6 +180,7 @@ func (c Config) validate() error {
 	fault(c.Partitions < 0, "partitions: %d is negative", c.Partitions)
 	fault(c.Replicas < 1 || c.Replicas > 5, "replicas: %d is not 1 to 5", c.Replicas)
 	fault(c.Heartbeat < 50*time.Millisecond, "heartbeat %s is shorter than 50 ms", c.Heartbeat)
+	fault(c.HandOver < c.Heartbeat, "hand over after %s, which is shorter than a heartbeat", c.HandOver)
 	fault(c.CommitTimeout < 10*time.Millisecond, "commit timeout %s is shorter than 10 ms", c.CommitTimeout)
 	fault(c.BatchMessages < 1 || c.BatchMessages > MaxBatchMessages, "batch messages: %d is not 1 to %d", c.BatchMessages, MaxBatchMessages)
 	fault(c.BatchBytes < 1, "batch bytes: %d is not positive", c.BatchBytes)

@@ -18,6 +18,7 @@
 //	    ▲                                                    │
 //	    └──────── one commit in flight, next batch staged ───┘
 //	lead ──newer epoch──▶ standby      lead ──stream older than mine──▶ take over
+//	lead ──source out of reach for long──▶ release ▶ standby
 //
 // # What an answer means
 //

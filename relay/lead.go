@@ -27,7 +27,7 @@ type session struct {
 
 // lead publishes from held on until ctx ends (nil), another relay takes over
 // ([errDeposed]), the stream turns out to be older (*olderError) or to hold a part
-// of a batch (*tornError), or the source halts.
+// of a batch (*tornError), the source can't be reached for long (*lostError), or halts.
 func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error {
 	s := &session{r: r, pub: pub, held: held, queue: newQueue(r.cfg.QueueBytes), sentAt: time.Now()}
 	s.open = s.newBatch(held.Position)
@@ -196,6 +196,9 @@ func (s *session) send(ctx context.Context, timeout *time.Timer) error {
 // nothing to publish. While some events behind the old checkpoint are still to be
 // met in the binlog, the position has to stay where it can be compared from.
 func (s *session) beat(ctx context.Context, timeout *time.Timer) error {
+	if err := s.unreachable(); err != nil {
+		return err
+	}
 	if s.strays == nil {
 		return s.send(ctx, timeout)
 	}

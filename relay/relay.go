@@ -149,6 +149,8 @@ func (r *Relay) term(ctx context.Context, pub *publisher) (led bool, err error) 
 	var older *olderError
 	var torn *tornError
 	switch {
+	case r.handedOver(ctx, err):
+		return led, nil
 	case errors.As(err, &torn):
 		r.log.Warn("the broker stored a batch in part; taking over from the checkpoint before it", slog.Any("cause", err))
 		return led, nil

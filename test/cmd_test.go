@@ -127,7 +127,7 @@ func cmdRun(t *testing.T, w *cmdWorld) {
 	if !held.Released || held.Count != 2 || held.Epoch != 2 {
 		t.Errorf("after a clean stop the checkpoint is %+v", held)
 	}
-	if r := w.run(t, nil, "check"); r.code != 0 || !strings.Contains(r.stdout, "at its clean stop; the source can be read on from it") {
+	if r := w.run(t, nil, "check"); r.code != 0 || !strings.Contains(r.stdout, "and released; the source can be read on from it") {
 		t.Errorf("check: %s", r)
 	}
 }

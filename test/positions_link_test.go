@@ -32,6 +32,7 @@ func TestSourceTrouble(t *testing.T) {
 			d := w.start(t, map[string]string{
 				"BINJET_SOURCE_DSN": "reader:old@tcp(" + p.addr() + ")/trouble", "BINJET_RELAY_COMMIT_TIMEOUT": "200ms",
 				"BINJET_SOURCE_HEARTBEAT": "100ms", "BINJET_SOURCE_READ_TIMEOUT": "500ms",
+				"BINJET_RELAY_HAND_OVER": "10m", // it has nobody to hand over to
 			})
 			root, err := db.Conn(t.Context())
 			must(t, err)

@@ -213,7 +213,7 @@ func checkPosition(ctx context.Context, cfg config.Config, nc *nats.Conn, verify
 	detail := fmt.Sprintf("epoch %d, %d events, written %s ago by %s", held.Epoch, held.Count,
 		time.Since(held.At).Round(time.Second), held.Instance)
 	if held.Released {
-		detail += " at its clean stop"
+		detail += " and released"
 	}
 	if verify == nil {
 		return passed(name, "%s; not compared with the source", detail)

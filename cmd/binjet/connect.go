@@ -49,6 +49,7 @@ func relayConfig(cfg config.Config, nc *nats.Conn, source relay.Source, log *slo
 		Stream: cfg.Stream.Name, SubjectPrefix: cfg.Stream.SubjectPrefix, Partitions: cfg.Stream.Partitions,
 		Manage: cfg.Stream.Manage, Replicas: cfg.Stream.Replicas,
 		Instance: cfg.Relay.Instance, Heartbeat: cfg.Relay.Heartbeat, CommitTimeout: cfg.Relay.CommitTimeout,
+		HandOver:  cfg.Relay.HandOver,
 		OnInvalid: relay.InvalidPolicy(cfg.Source.OnInvalid), PublishedBefore: cfg.PublishedBefore,
 		Logger: log,
 	}

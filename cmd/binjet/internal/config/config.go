@@ -96,6 +96,7 @@ type Stream struct {
 // Relay is how the process publishes.
 type Relay struct {
 	Heartbeat     time.Duration `key:"heartbeat" default:"1s" help:"how often an idle leader writes its checkpoint; a standby takes over after three in silence; the same for all relays of a source"`
+	HandOver      time.Duration `key:"hand_over" default:"0s" help:"how long the leader may be unable to reach the source before it lets another relay try; 0 is ten heartbeats"`
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2s" help:"wait for the answer to a commit before the stream is asked what happened"`
 	Instance      string        `key:"instance" help:"name of this process, unique among the source's relays (default: host:pid:random)"`
 }

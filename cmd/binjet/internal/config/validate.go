@@ -156,6 +156,7 @@ func (l *loader) validateStream() {
 func (l *loader) validateProcess() {
 	r := &l.cfg.Relay
 	l.faultIf(r.Heartbeat < 50*time.Millisecond, "relay.heartbeat", "%s is shorter than 50ms", r.Heartbeat)
+	l.faultIf(r.HandOver != 0 && r.HandOver < r.Heartbeat, "relay.hand_over", "%s is shorter than relay.heartbeat (%s)", r.HandOver, r.Heartbeat)
 	l.faultIf(r.CommitTimeout < 10*time.Millisecond, "relay.commit_timeout", "%s is shorter than 10ms", r.CommitTimeout)
 	if listen := l.cfg.HTTP.Listen; listen != "" {
 		_, port, err := net.SplitHostPort(listen)
