@@ -98,22 +98,41 @@ func checkHeader(name string, values []string) string {
 		return fmt.Sprintf("header %s has no value", clip(name))
 	}
 	for _, v := range values {
-		switch {
-		case strings.ContainsAny(v, "\r\n\x00"):
-			return fmt.Sprintf("a value of header %s holds a line break or NUL", clip(name))
-		case !utf8.ValidString(v):
-			return fmt.Sprintf("a value of header %s is not valid UTF-8", clip(name))
-		case strings.TrimSpace(v) != v:
-			return fmt.Sprintf("a value of header %s begins or ends with white space, which the broker would drop", clip(name))
+		if fault := checkValue(name, v); fault != "" {
+			return fault
 		}
 	}
 	return ""
 }
 
+func checkValue(name, v string) string {
+	switch {
+	case breaksHeader(v):
+		return fmt.Sprintf("a value of header %s holds a line break or NUL", clip(name))
+	case !utf8.ValidString(v):
+		return fmt.Sprintf("a value of header %s is not valid UTF-8", clip(name))
+	case strings.TrimSpace(v) != v:
+		return fmt.Sprintf("a value of header %s begins or ends with white space, which the broker would drop", clip(name))
+	}
+	return ""
+}
+
+// breaksHeader reports whether v holds a line break or NUL.
+func breaksHeader(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c == '\r' || c == '\n' || c == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // isToken reports whether name is a token of RFC 9110. nats.go refuses to send others.
 func isToken(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-':
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0:
 			return false
 		}
 	}

@@ -125,7 +125,7 @@ func (m *Message) headerFaults() []string {
 	}
 	sort.Strings(faults)
 	if m.ContentType != "" {
-		faults = addFault(faults, checkHeader(HeaderContentType, []string{m.ContentType}))
+		faults = addFault(faults, checkValue(HeaderContentType, m.ContentType))
 	}
 	return faults
 }
@@ -169,7 +169,7 @@ func checkID(id string) string {
 		return "ID is empty"
 	case len(id) > MaxIDLength:
 		return fmt.Sprintf("ID is %d bytes, more than %d", len(id), MaxIDLength)
-	case strings.IndexFunc(id, notPrintable) >= 0:
+	case !printable(id):
 		return fmt.Sprintf("ID %q holds white space, a control or a non-ASCII character", id)
 	}
 	return ""
@@ -177,13 +177,23 @@ func checkID(id string) string {
 
 func notPrintable(r rune) bool { return r <= ' ' || r >= 0x7f }
 
+// printable is what [notPrintable] is not of any character, without decoding them.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 func checkKey(key string) string {
 	switch {
 	case !utf8.ValidString(key):
 		return "key is not valid UTF-8"
 	case utf8.RuneCountInString(key) > MaxKeyLength:
 		return fmt.Sprintf("key is %d characters, more than %d", utf8.RuneCountInString(key), MaxKeyLength)
-	case strings.ContainsAny(key, "\r\n\x00"):
+	case breaksHeader(key):
 		return "key holds a line break or NUL, which a header can't carry"
 	case strings.TrimSpace(key) != key:
 		return "key begins or ends with white space, which a header can't carry"

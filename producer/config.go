@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/binjet/binjet"
@@ -17,6 +19,16 @@ const DefaultMaxStatementBytes = 4 << 20
 
 // maxPacket is the largest max_allowed_packet that a server accepts.
 const maxPacket = 1 << 30
+
+// Middleware changes a message on its way into the table. m is a copy, which has
+// its ID, all of its headers (never nil), and in CreatedAt the producer's clock; an
+// ID that it changes is kept in the caller's message too. The payload is the
+// caller's: it may be replaced, not written to.
+//
+// An error refuses the whole insert. Middleware runs inside of the caller's
+// transaction, for each attempt to insert a message anew: it should be quick and
+// have no effects of its own. Several goroutines call it at once.
+type Middleware func(ctx context.Context, m *binjet.Message) error
 
 // Config says how a [Producer] inserts. The zero value is ready for use.
 type Config struct {
@@ -42,16 +54,26 @@ type Config struct {
 	// append-only. Default: UUIDv7, strictly growing within a Producer.
 	NewID func() string
 
+	// Headers are added to every message, such as the service's name and version. A
+	// message that sets one of them keeps its own. Default: none.
+	Headers binjet.Headers
+
 	// Inject adds headers that come from the context to every message of an insert,
-	// such as the trace context. With OpenTelemetry:
+	// such as the trace context, and is called once for each insert. With OpenTelemetry:
 	//
 	//	Inject: func(ctx context.Context, h binjet.Headers) {
-	//		otel.GetTextMapPropagator().Inject(ctx, h)
+	//		propagation.TraceContext{}.Inject(ctx, h)
 	//	}
 	//
+	// which adds traceparent and tracestate where ctx has a span, and else nothing.
 	// A message that sets one of these names itself gets none of them, so that
 	// traceparent and tracestate are never of two traces. Default: nothing is added.
 	Inject func(ctx context.Context, h binjet.Headers)
+
+	// Middleware changes messages before they are checked and inserted, one function
+	// after the other: to encrypt payloads, to make CloudEvents of them, to derive a
+	// key from the context. Default: none.
+	Middleware []Middleware
 
 	// Now is the clock, against which DeliverAt and ExpireAfter are checked. It is
 	// not written to the table: created_at is the database's. Default: time.Now.
@@ -68,9 +90,8 @@ func (c Config) withDefaults() Config {
 	if c.MaxStatementBytes == 0 {
 		c.MaxStatementBytes = max(DefaultMaxStatementBytes, 2*c.MaxBytes)
 	}
-	if c.NewID == nil {
-		c.NewID = new(uuidv7).next
-	}
+	c.Headers = c.Headers.Clone()
+	c.Middleware = slices.Clone(c.Middleware)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -86,6 +107,12 @@ func (c Config) validate() error {
 	if c.MaxBytes < 0 {
 		faults = append(faults, fmt.Errorf("MaxBytes is %d: use a positive number, or 0 for %d", c.MaxBytes, binjet.DefaultMaxBytes))
 	}
+	if err := c.checkHeaders(); err != nil {
+		faults = append(faults, err)
+	}
+	if i := slices.IndexFunc(c.Middleware, func(m Middleware) bool { return m == nil }); i >= 0 {
+		faults = append(faults, fmt.Errorf("Config.Middleware[%d] is nil", i))
+	}
 	switch {
 	case c.MaxStatementBytes < 0:
 		faults = append(faults, fmt.Errorf("MaxStatementBytes is %d: use a positive number, or 0 for the default", c.MaxStatementBytes))
@@ -95,4 +122,19 @@ func (c Config) validate() error {
 		faults = append(faults, fmt.Errorf("MaxStatementBytes %d is less than MaxBytes %d: one message would not fit in a statement", c.MaxStatementBytes, c.MaxBytes))
 	}
 	return errors.Join(faults...)
+}
+
+// checkHeaders checks the headers as those of a message, which all of them get.
+func (c Config) checkHeaders() error {
+	for name := range c.Headers {
+		if strings.EqualFold(name, binjet.HeaderContentType) {
+			return fmt.Errorf("Config.Headers has a %s: that is the message's own to say", name)
+		}
+	}
+	m := binjet.Message{Topic: "any", Payload: []byte{0}, Headers: c.Headers}
+	var invalid *binjet.ValidationError
+	if errors.As(m.Validate(max(c.MaxBytes, 0)), &invalid) {
+		return fmt.Errorf("Config.Headers: %s", strings.Join(invalid.Faults, "; "))
+	}
+	return nil
 }

@@ -18,10 +18,24 @@
 //
 // # What it asks of the caller
 //
-// Anything with ExecContext ([Execer]): *sql.Tx, *sql.Conn and *sql.DB, those of
-// sqlx and bun, ent's with its sql/execquery feature, and with gorm
-// tx.Statement.ConnPool. [Producer.Insert] never
-// begins, commits or rolls back; only [InTx] does, and that is all it does.
+// Anything with ExecContext ([Execer]). [Producer.Insert] never begins, commits or
+// rolls back; only [InTx] does, and that is all it does.
+//
+//	database/sql   *sql.Tx, *sql.Conn, *sql.DB
+//	sqlx           *sqlx.Tx
+//	gorm           tx.Statement.ConnPool, with PrepareStmt and without
+//	bun            bun.Tx
+//	ent            *ent.Tx, with the feature sql/execquery
+//
+// The module examples has each of them, and what ent offers without that feature.
+//
+// # Messages
+//
+// [Typed] binds a type to a topic and a codec of producer/codec, which writes the
+// Content-Type. [Config] has what all messages of a service share: headers, the
+// trace context, and [Middleware] for the rest; producer/cloudevents makes
+// CloudEvents of them. ExpireAfter and DeliverAt of a message, or [WithExpireAfter]
+// and [WithDeliverAt], are kept by the broker and by the consumer's SDK.
 //
 // # Faults show at insert
 //
@@ -33,10 +47,13 @@
 //
 // An insert is one statement, whatever the number of messages, up to the limits
 // in [Config]. With go-sql-driver/mysql a statement with placeholders costs two
-// round trips (prepare and execute), or one with interpolateParams=true in the
-// DSN, which is worth having for services that insert one message at a time.
-// Prepared statements kept by the caller's library (gorm's PrepareStmt) are one
-// for each number of messages that is used.
+// round trips (prepare and execute), or one with interpolateParams=true in the DSN
+// or with [Producer.Prepare]. Either is worth having for services that insert one
+// message at a time. bun writes the values into the statement itself; gorm's
+// PrepareStmt keeps one statement for each number of messages that is used.
+//
+// An insert of one message makes 8 allocations, most of them for putting values
+// into interfaces; one of many 2 or 3 for each message.
 //
 // # Connections
 //

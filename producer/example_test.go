@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/producer/codec"
 )
 
 // printer stands for a transaction in the examples.
@@ -60,6 +62,58 @@ func ExampleProducer_Insert_refused() {
 	// true
 	// insert into `outbox` refused: msgs[0]: message "1" on topic "orders.*": topic "orders.*" holds a wildcard (* or >)
 	// msgs[1]: message "2" on topic "orders.paid": payload is empty; header "Nats-Msg-Id" is reserved: names that begin with Outbox- or Nats- belong to binjet and the broker
+}
+
+// A type, a topic and a codec are bound once; then an event is one line.
+func ExampleTyped() {
+	type paid struct {
+		Total int `json:"total"`
+	}
+	outbox, err := producer.New(producer.Config{})
+	if err != nil {
+		panic(err)
+	}
+	orderPaid, err := producer.NewTyped[paid](outbox, "orders.paid", codec.JSON{})
+	if err != nil {
+		panic(err)
+	}
+	var tx printer // a *sql.Tx
+
+	if err := orderPaid.Insert(context.Background(), tx, "4711", paid{Total: 12}, producer.WithID("1")); err != nil {
+		panic(err)
+	}
+	// Output:
+	// INSERT INTO `outbox` (id, topic, message_key, headers, payload) VALUES (?,?,?,?,?)
+	// 1 | orders.paid | 4711 | {"Content-Type":"application/json"} | {"total":12}
+}
+
+// Middleware sees every message, complete, just before it is checked and inserted.
+func ExampleMiddleware() {
+	tenant := func(_ context.Context, m *binjet.Message) error {
+		name, _, ok := strings.Cut(m.Key, "/")
+		if !ok {
+			return fmt.Errorf("key %q names no tenant", m.Key)
+		}
+		m.Headers.Set("tenant", name)
+		return nil
+	}
+	outbox, err := producer.New(producer.Config{
+		Headers:    binjet.Headers{"service": {"shop"}},
+		Middleware: []producer.Middleware{tenant},
+	})
+	if err != nil {
+		panic(err)
+	}
+	var tx printer
+	err = outbox.Insert(context.Background(), tx, &binjet.Message{ID: "1", Topic: "orders.paid", Key: "acme/4711", Payload: []byte("1")})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outbox.Insert(context.Background(), tx, &binjet.Message{ID: "2", Topic: "orders.paid", Payload: []byte("1")}))
+	// Output:
+	// INSERT INTO `outbox` (id, topic, message_key, headers, payload) VALUES (?,?,?,?,?)
+	// 1 | orders.paid | acme/4711 | {"service":"shop","tenant":"acme"} | 1
+	// insert into `outbox` refused: msgs[0]: message "2" on topic "orders.paid": Config.Middleware[0]: key "" names no tenant
 }
 
 // Headers that come from the context are added to every message.

@@ -15,11 +15,12 @@ import (
 // fakeDB is a connector, its only connection and its transactions. It keeps
 // what became of them.
 type fakeDB struct {
-	mu     sync.Mutex
-	log    []string
-	begin  error
-	commit error
-	roll   error
+	mu      sync.Mutex
+	log     []string
+	begin   error
+	commit  error
+	roll    error
+	prepare error
 }
 
 func (f *fakeDB) note(what string, err error) error {
@@ -37,14 +38,25 @@ func (f *fakeDB) did() string {
 
 func (f *fakeDB) Connect(context.Context) (driver.Conn, error) { return f, nil }
 func (f *fakeDB) Driver() driver.Driver                        { return nil }
-func (f *fakeDB) Prepare(string) (driver.Stmt, error)          { return nil, driver.ErrSkip }
-func (f *fakeDB) Close() error                                 { return nil }
-func (f *fakeDB) Begin() (driver.Tx, error)                    { return f, f.note("begin", f.begin) }
-func (f *fakeDB) Commit() error                                { return f.note("commit", f.commit) }
-func (f *fakeDB) Rollback() error                              { return f.note("rollback", f.roll) }
+func (f *fakeDB) Prepare(string) (driver.Stmt, error) {
+	return fakeStmt{f}, f.note("prepare", f.prepare)
+}
+func (f *fakeDB) Close() error              { return nil }
+func (f *fakeDB) Begin() (driver.Tx, error) { return f, f.note("begin", f.begin) }
+func (f *fakeDB) Commit() error             { return f.note("commit", f.commit) }
+func (f *fakeDB) Rollback() error           { return f.note("rollback", f.roll) }
 
 func (f *fakeDB) ExecContext(_ context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	return driver.ResultNoRows, f.note(fmt.Sprintf("%.6s(%d)", query, len(args)), nil)
+}
+
+type fakeStmt struct{ db *fakeDB }
+
+func (s fakeStmt) Close() error                            { return s.db.note("close", nil) }
+func (fakeStmt) NumInput() int                             { return -1 }
+func (fakeStmt) Query([]driver.Value) (driver.Rows, error) { return nil, driver.ErrSkip }
+func (s fakeStmt) Exec(v []driver.Value) (driver.Result, error) {
+	return driver.ResultNoRows, s.db.note(fmt.Sprintf("stmt(%d)", len(v)), nil)
 }
 
 func open(t *testing.T, f *fakeDB) *sql.DB {

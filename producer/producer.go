@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/binjet/binjet"
 )
@@ -22,9 +23,11 @@ var ErrNotAtomic = errors.New("an insert of several statements needs a transacti
 // Producer inserts messages into one outbox table. Make it once, with [New]; it
 // keeps no connection and is safe for use by several goroutines.
 type Producer struct {
-	cfg   Config
-	table string // quoted
-	stmt  statement
+	cfg      Config
+	ids      *uuidv7 // nil when Config.NewID makes the IDs
+	table    string  // quoted
+	stmt     statement
+	prepared *prepared // nil without Prepare
 }
 
 // New makes a Producer. It reports every fault of cfg at once, and does not look
@@ -38,7 +41,11 @@ func New(cfg Config) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("producer config: %w", err)
 	}
-	return &Producer{cfg: cfg, table: table, stmt: newStatement(table)}, nil
+	p := &Producer{cfg: cfg, table: table, stmt: newStatement(table)}
+	if cfg.NewID == nil {
+		p.ids = new(uuidv7)
+	}
+	return p, nil
 }
 
 // Insert inserts msgs, in their order, into the outbox table through tx. They are
@@ -52,7 +59,8 @@ func New(cfg Config) (*Producer, error) {
 //
 // A message without an ID is given one, which stays in it. So the same message
 // inserted again, as after a lost connection, is refused by the primary key
-// instead of being published twice; a new event wants a new Message.
+// instead of being published twice; a new event wants a new Message. Nothing else
+// of a message is changed, and nothing of it is kept.
 //
 // With a *sql.DB (or what embeds one) for tx the messages are a transaction of
 // their own, if they fit in one statement, else the error is [ErrNotAtomic]. A
@@ -70,12 +78,12 @@ func (p *Producer) Insert(ctx context.Context, tx Execer, msgs ...*binjet.Messag
 		return fmt.Errorf("insert into %s refused: %w", p.table, err)
 	}
 	n := split(args, p.cfg.MaxStatementBytes)
-	if _, pool := tx.(interface{ SetMaxOpenConns(int) }); pool && n < len(msgs) {
+	if n < len(msgs) && isPool(tx) {
 		return fmt.Errorf("insert into %s: %d messages, of which %d fit in one statement: %w: begin one, or insert fewer at a time",
 			p.table, len(msgs), n, ErrNotAtomic)
 	}
 	for done := 0; ; n = split(args, p.cfg.MaxStatementBytes) {
-		if _, err := tx.ExecContext(ctx, p.stmt.text(n), args[:n*columns]...); err != nil {
+		if err := p.exec(ctx, tx, n, args[:n*columns]); err != nil {
 			return fmt.Errorf("insert into %s, messages %d to %d of %d: %w", p.table, done+1, done+n, len(msgs), err)
 		}
 		done, args = done+n, args[n*columns:]
@@ -85,93 +93,27 @@ func (p *Producer) Insert(ctx context.Context, tx Execer, msgs ...*binjet.Messag
 	}
 }
 
-// rows checks msgs and returns the values of their rows, one after the other.
-func (p *Producer) rows(ctx context.Context, msgs []*binjet.Message) ([]any, error) {
-	injected := p.injected(ctx)
-	args := make([]any, 0, len(msgs)*columns)
-	var faults []error
-	var seen map[string]int
-	if len(msgs) > 1 {
-		seen = make(map[string]int, len(msgs))
+// exec inserts n rows by a statement kept by Prepare if there is one, else by its text.
+func (p *Producer) exec(ctx context.Context, tx Execer, n int, args []any) error {
+	if stmt := p.prepared.statement(ctx, tx, n); stmt != nil {
+		_, err := stmt.ExecContext(ctx, args...)
+		return err
 	}
-	for i, m := range msgs {
-		var err error
-		if args, err = p.appendRow(args, m, injected); err != nil {
-			faults = append(faults, fmt.Errorf("msgs[%d]: %w", i, err))
-		}
-		if m == nil || seen == nil {
-			continue
-		}
-		if first, twice := seen[m.ID]; twice {
-			faults = append(faults, fmt.Errorf("msgs[%d]: %w", i, &binjet.ValidationError{
-				ID: m.ID, Topic: m.Topic, Faults: []string{fmt.Sprintf("ID is that of msgs[%d] too", first)},
-			}))
-			continue
-		}
-		seen[m.ID] = i
-	}
-	return args, errors.Join(faults...)
+	_, err := tx.ExecContext(ctx, p.stmt.text(n), args...)
+	return err
 }
 
-func (p *Producer) appendRow(args []any, m *binjet.Message, injected binjet.Headers) ([]any, error) {
-	if m == nil {
-		return args, &binjet.ValidationError{Faults: []string{"message is nil"}}
+// isPool reports whether tx commits each statement by itself: a *sql.DB, what
+// embeds one, and what the libraries have in its place (gorm's PreparedStmtDB,
+// ent's Client), which can begin a transaction and can't end one. A *sql.Conn
+// looks the same and may be in one. It is asked only when an insert is split.
+func isPool(tx Execer) bool {
+	switch tx.(type) {
+	case interface{ Commit() error }, *sql.Conn:
+		return false
+	case interface{ SetMaxOpenConns(int) }:
+		return true
 	}
-	if m.ID == "" {
-		m.ID = p.cfg.NewID()
-	}
-	row := *m
-	row.Headers = merge(m.Headers, injected)
-	row.CreatedAt = p.cfg.Now()
-	if row.ID == "" {
-		return args, &binjet.ValidationError{Topic: m.Topic, Faults: []string{"Config.NewID returned an empty ID"}}
-	}
-	if err := row.Validate(p.cfg.MaxBytes); err != nil {
-		return args, err
-	}
-	headers := row.AppendRowHeaders(nil)
-	return append(args, row.ID, row.Topic, orNull(row.Key), bytesOrNull(headers), row.Payload), nil
-}
-
-// injected returns the headers that the context adds, nil when there are none.
-func (p *Producer) injected(ctx context.Context) binjet.Headers {
-	if p.cfg.Inject == nil {
-		return nil
-	}
-	h := binjet.Headers{}
-	p.cfg.Inject(ctx, h)
-	return h
-}
-
-// merge returns own with the injected headers added, or own as it is when it has
-// one of them already. It changes neither.
-func merge(own, injected binjet.Headers) binjet.Headers {
-	if len(injected) == 0 {
-		return own
-	}
-	all := make(binjet.Headers, len(own)+len(injected))
-	for name, values := range injected {
-		if _, set := own[name]; set {
-			return own
-		}
-		all[name] = values
-	}
-	for name, values := range own {
-		all[name] = values
-	}
-	return all
-}
-
-func orNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-func bytesOrNull(b []byte) any {
-	if len(b) == 0 {
-		return nil
-	}
-	return b
+	_, begins := reflect.TypeOf(tx).MethodByName("BeginTx")
+	return begins
 }

@@ -14,7 +14,7 @@ var pattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0
 func TestUUIDv7Layout(t *testing.T) {
 	at := time.UnixMilli(0x017F22E279B0).Add(500 * time.Microsecond) // the time of RFC 9562, appendix A.6, and half a millisecond
 	g := &uuidv7{now: func() time.Time { return at }}
-	id := g.next()
+	id := g.several(1)
 	if !pattern.MatchString(id) || !strings.HasPrefix(id, "017f22e2-79b0-7800-") {
 		t.Fatalf("got %s", id)
 	}
@@ -31,14 +31,14 @@ func TestUUIDv7Grows(t *testing.T) {
 		if i == 10_000 {
 			now = now.Add(-time.Hour) // and is set back
 		}
-		id := g.next()
+		id := g.several(1)
 		if id <= last || !pattern.MatchString(id) {
 			t.Fatalf("%d: %s after %s", i, id, last)
 		}
 		last = id
 	}
 	now = now.Add(2 * time.Hour)
-	if id := g.next(); !strings.HasPrefix(id, hexMillis(now)) {
+	if id := g.several(1); !strings.HasPrefix(id, hexMillis(now)) {
 		t.Fatalf("%s does not follow the clock", id)
 	}
 }
@@ -55,8 +55,10 @@ func TestUUIDv7Concurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range ids {
 		wg.Go(func() {
-			for range 2000 {
-				ids[i] = append(ids[i], g.next())
+			for n := range 1000 {
+				for some := g.several(n % 4); some != ""; some = some[idLength:] {
+					ids[i] = append(ids[i], some[:idLength])
+				}
 			}
 		})
 	}
@@ -68,6 +70,28 @@ func TestUUIDv7Concurrent(t *testing.T) {
 				t.Fatalf("%s is not new, or smaller than the one before it", id)
 			}
 			seen[id] = true
+		}
+	}
+}
+
+func TestUUIDv7Several(t *testing.T) {
+	g := new(uuidv7)
+	if g.several(0) != "" {
+		t.Fatal("none are not none")
+	}
+	last := g.several(1)
+	random := map[string]bool{}
+	for _, n := range []int{1, 31, 32, 33, 100} {
+		ids := g.several(n)
+		if len(ids) != n*idLength {
+			t.Fatalf("%d IDs are %d characters", n, len(ids))
+		}
+		for ; ids != ""; ids = ids[idLength:] {
+			id := ids[:idLength]
+			if id <= last || !pattern.MatchString(id) || random[id[19:]] {
+				t.Fatalf("%s after %s", id, last)
+			}
+			last, random[id[19:]] = id, true
 		}
 	}
 }
