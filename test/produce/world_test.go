@@ -1,0 +1,103 @@
+package produce
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql"
+	"go.uber.org/goleak"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/producer"
+)
+
+// servers are started when first asked for, and shared by all tests.
+type servers struct {
+	mysql, mariadb func() (*dbserver.Server, error)
+	schemas        atomic.Int32
+}
+
+var shared = newServers()
+
+func newServers() *servers {
+	start := func(f dbserver.Flavor) func() (*dbserver.Server, error) {
+		return sync.OnceValues(func() (*dbserver.Server, error) {
+			return dbserver.Start(context.Background(), dbserver.Options{Flavor: f})
+		})
+	}
+	return &servers{mysql: start(dbserver.MySQL), mariadb: start(dbserver.MariaDB)}
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, started := range []func() (*dbserver.Server, error){shared.mysql, shared.mariadb} {
+		if s, err := started(); err == nil {
+			_ = s.Close()
+		}
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		log.Print(err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// eachFlavor runs the test on both flavours, in parallel.
+func eachFlavor(t *testing.T, test func(t *testing.T, s *dbserver.Server)) {
+	for name, start := range map[string]func() (*dbserver.Server, error){"MySQL": shared.mysql, "MariaDB": shared.mariadb} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := start()
+			must(t, err)
+			test(t, s)
+		})
+	}
+}
+
+// schema makes a database of its own with an outbox table and returns its DSN.
+func schema(t testing.TB, s *dbserver.Server, params string) string {
+	t.Helper()
+	name := fmt.Sprintf("s%d", shared.schemas.Add(1))
+	admin := open(t, s.DSN(""))
+	exec(t, admin, "CREATE DATABASE "+name)
+	create, err := binjet.OutboxSQL(name + "." + binjet.DefaultTable)
+	must(t, err)
+	exec(t, admin, create)
+	return s.DSN(name) + params
+}
+
+func open(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn)
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func exec(t testing.TB, db *sql.DB, query string) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func newProducer(t testing.TB, cfg producer.Config) *producer.Producer {
+	t.Helper()
+	p, err := producer.New(cfg)
+	must(t, err)
+	return p
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
