@@ -62,8 +62,8 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	}
 	msg := &nats.Msg{Subject: binjet.Subject(e.prefix, m.Topic, m.Key, e.partitions), Header: h, Data: m.Payload}
 	size := msg.Size() + overhead
-	if limit := e.maxPayload(); limit > 0 && int64(size-len(msg.Subject)) > limit {
-		return nil, 0, fmt.Errorf("it is %d bytes with its headers, more than the %d that the broker takes (max_payload, or the stream's max_msg_size)", size, limit)
+	if n, limit := int64(size-len(msg.Subject)), e.maxPayload(); limit > 0 && n > limit { // the broker does not count the subject
+		return nil, 0, fmt.Errorf("it is %d bytes with its headers and those of its batch, more than the %d that the broker takes (max_payload, or the stream's max_msg_size)", n, limit)
 	}
 	if n := size - overhead - len(msg.Subject) - len(msg.Data); n > maxHeaderBytes {
 		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes", n, maxHeaderBytes)

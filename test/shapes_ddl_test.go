@@ -2,7 +2,6 @@ package test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -119,15 +118,12 @@ func shapesRenamedColumn(t *testing.T, s *binlogSource) {
 // on once the other name is mapped.
 func shapesRenamedColumnCommand(t *testing.T, w *cmdWorld) {
 	w.init(t)
-	published := func(n int) string {
-		return fmt.Sprintf("\nbinjet_events_published_total{source=%q} %d\n", w.schema, n)
-	}
 	insert := func(column, id string) {
 		execSQL(t, w.db, derivedSQL(w.schema+".outbox", column, id))
 	}
 	d := w.start(t, nil)
 	insert("topic", "a")
-	d.eventually(t, "/metrics", 200, published(1))
+	d.published(t, w, 1)
 	if code := d.stop(t); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
@@ -147,7 +143,7 @@ func shapesRenamedColumnCommand(t *testing.T, w *cmdWorld) {
 	}
 	d = w.start(t, map[string]string{"BINJET_SOURCE_COLUMNS_TOPIC": "subject"})
 	insert("subject", "d")
-	d.eventually(t, "/metrics", 200, published(2))
+	d.published(t, w, 2)
 	if stream = w.streamIDs(t); !slices.Equal(stream, []string{"a", "b", "c", "d"}) {
 		t.Errorf("the stream holds %v", stream)
 	}

@@ -26,6 +26,7 @@ func TestShapes(t *testing.T) {
 				{"create_select", shapesCreateSelect},
 				{"statement_format", shapesStatementFormat},
 				{"updates", shapesUpdates},
+				{"origins", shapesOrigins},
 				{"incident", shapesIncident},
 				{"snapshot_pinned", shapesSnapshotPinned},
 				{"snapshot_changed", shapesSnapshotChanged},
@@ -37,6 +38,7 @@ func TestShapes(t *testing.T) {
 				run  func(*testing.T, *cmdWorld)
 			}{
 				{"renamed_column", shapesRenamedColumnCommand},
+				{"largest", shapesLargest},
 			} {
 				t.Run("command/"+test.name, func(t *testing.T) { test.run(t, newCmdWorld(t, bin, srv, db, "hc_"+test.name)) })
 			}
