@@ -13,7 +13,7 @@ const (
 	HeaderTopic       = "Outbox-Topic"      // the row's topic
 	HeaderKey         = "Outbox-Key"        // the row's ordering key; absent when it is NULL
 	HeaderSource      = "Outbox-Source"     // name of the source the row was read from
-	HeaderTx          = "Outbox-Tx"         // GTID of the transaction that inserted the row
+	HeaderTx          = "Outbox-Tx"         // GTID of the transaction that inserted the row; without GTIDs binlog.000003:1234, where it begins
 	HeaderTxIndex     = "Outbox-Tx-Index"   // "2/3": second of three; "2/" when the transaction is larger than a batch
 	HeaderCreatedAt   = "Outbox-Created-At" // RFC 3339 with microseconds, UTC
 	HeaderContentType = "Content-Type"      // as the producer set it

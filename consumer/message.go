@@ -19,7 +19,8 @@ type Message struct {
 
 	// Source is the name of the database the row was read from.
 	Source string
-	// Tx is the GTID of the transaction that inserted the row.
+	// Tx is the GTID of the transaction that inserted the row, or where it begins in
+	// the binlog of its server, file:offset, where that runs without GTIDs.
 	Tx string
 	// TxIndex is the event's place among those of its transaction, from 1.
 	TxIndex int
