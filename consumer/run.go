@@ -22,7 +22,7 @@ const flushTimeout = 2 * time.Second
 //
 // It returns an error at once for what will not heal: faults of the handlers, a
 // stream that does not exist, a durable consumer of that name that is something
-// else, an inbox that forgets messages which can still come. Later it returns one only when the connection was closed for good.
+// else. Later it returns one only when the connection was closed for good.
 //
 // When ctx ends, no more messages are fetched, buffered ones are handed back,
 // and running handlers finish. At DrainTimeout their contexts are cancelled and
@@ -40,8 +40,6 @@ func (c *Consumer) Run(ctx context.Context) error {
 	e.dispatch = shared
 	stopBeats := e.startHeartbeats()
 	defer stopBeats()
-	stopUpkeep := e.allowUpkeep(ctx)
-	defer stopUpkeep()
 	for range c.cfg.Concurrency {
 		e.workers.Go(e.worker)
 	}
@@ -66,7 +64,6 @@ type engine struct {
 	// What each session learns about the stream, before it delivers.
 	partitions atomic.Int32 // how subjects are built
 	replicas   atomic.Int32 // for the dead letters
-	upkeep     upkeep
 }
 
 // partitioned says whether subjects name the key's partition.

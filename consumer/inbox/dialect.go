@@ -62,6 +62,9 @@ type speech interface {
 	prune() pruning
 	remove(consumer, before string, ids []string) (query string, args []any)
 
+	// spell is a statement and its arguments as they are best sent.
+	spell(query string, args ...any) (string, []any)
+
 	quotedTable() string
 	place(n int) string         // the n-th argument, from 1
 	places(first, n int) string // n arguments from that one on
@@ -104,6 +107,8 @@ type tableName struct {
 	quoted          string
 	placeholder     func(n int) string
 }
+
+func (t tableName) spell(query string, args ...any) (string, []any) { return query, args }
 
 func (t tableName) quotedTable() string { return t.quoted }
 func (t tableName) place(n int) string  { return t.placeholder(n) }

@@ -85,7 +85,8 @@ func (s *SQL) Claim(ctx context.Context, tx *sql.Tx, consumer, id string) error 
 	if err := checkMarks(consumer, id); err != nil {
 		return err
 	}
-	result, err := tx.ExecContext(ctx, s.speech.claim(), consumer, id)
+	query, args := s.speech.spell(s.speech.claim(), consumer, id)
+	result, err := tx.ExecContext(ctx, query, args...)
 	var inserted int64
 	if err == nil {
 		inserted, err = result.RowsAffected()
@@ -150,7 +151,8 @@ func (s *SQL) ConfirmBatch(ctx context.Context, tx *sql.Tx, consumer string, ids
 	sorted := slices.Compact(slices.Sorted(slices.Values(ids)))
 	for some := range slices.Chunk(sorted, batchLimit) {
 		var there int
-		err := tx.QueryRowContext(ctx, s.speech.presentMany(len(some)), arguments(consumer, some)...).Scan(&there)
+		query, args := s.speech.spell(s.speech.presentMany(len(some)), arguments(consumer, some)...)
+		err := tx.QueryRowContext(ctx, query, args...).Scan(&there)
 		switch {
 		case err != nil:
 			return fmt.Errorf("inbox: confirm the claims of %d messages: %w", len(some), s.explain(err))
@@ -163,7 +165,8 @@ func (s *SQL) ConfirmBatch(ctx context.Context, tx *sql.Tx, consumer string, ids
 
 func (s *SQL) present(ctx context.Context, tx *sql.Tx, consumer, id string) (bool, error) {
 	var one int
-	err := tx.QueryRowContext(ctx, s.speech.present(), consumer, id).Scan(&one)
+	query, args := s.speech.spell(s.speech.present(), consumer, id)
+	err := tx.QueryRowContext(ctx, query, args...).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
