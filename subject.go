@@ -14,6 +14,7 @@ const (
 	CheckpointPrefix     = "binjet.checkpoint" // + "." + source
 	CheckpointBucket     = "binjet-checkpoints"
 	InboxBucketPrefix    = "binjet-inbox-" // + consumer
+	ConsumerBucket       = "binjet-consumers"
 	MetadataPartitions   = "binjet.partitions"
 )
 

@@ -44,10 +44,13 @@ type Config struct {
 	// SubjectPrefix is what the relay publishes under. Default: outbox.
 	SubjectPrefix string
 
+	// Ordered says which messages wait for which. Default: Unordered.
+	Ordered Order
 	// Concurrency is how many handlers run at the same time in this process.
 	// The default is 1, because then messages are handled in stream order,
 	// which is commit order, until one of them is retried (it is overtaken while
 	// it waits). Raise it when order does not matter or throughput does more.
+	// With Ordered: ByKey it is 8, of as many keys.
 	Concurrency int
 	// Prefetch is how many messages wait in this process beyond those running,
 	// so that a worker need not wait for the network. They are kept alive on the
@@ -77,6 +80,15 @@ type Config struct {
 	// given up: it is retried with the longest backoff and an error is logged.
 	// Default: false, the stream is created.
 	UnmanagedDeadLetters bool
+
+	// Heartbeat is how often a process tells the others of its name that it lives,
+	// with Ordered: ByKey. Its share of the work is taken over when they have not
+	// heard of it for four times as long. Default: 1 s, at least 50 ms.
+	Heartbeat time.Duration
+	// MaxBytes bounds the bytes of messages that wait in this process, with Ordered:
+	// ByKey. Beyond it they are dropped and read again when their turn comes. Running
+	// ones are not counted. Default: 64 MiB.
+	MaxBytes int
 
 	// DeliverPolicy is where a durable consumer that does not exist yet starts.
 	// An existing one goes on where it was, whatever stands here. Default: all
@@ -126,6 +138,7 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	setDefault(&c.Stream, binjet.DefaultStream)
 	setDefault(&c.SubjectPrefix, binjet.DefaultSubjectPrefix)
+	c.setOrderDefaults()
 	setDefault(&c.Concurrency, DefaultConcurrency)
 	setDefault(&c.Prefetch, c.Concurrency)
 	setDefault(&c.MaxAckPending, max(DefaultMaxAckPending, c.capacity()))
@@ -192,6 +205,7 @@ func (c Config) validate() error {
 	bySequence := c.DeliverPolicy == jetstream.DeliverByStartSequencePolicy
 	check(byTime == !c.StartTime.IsZero(), "StartTime goes with DeliverByStartTimePolicy and only with it")
 	check(bySequence == (c.StartSequence > 0), "StartSequence goes with DeliverByStartSequencePolicy and only with it")
+	c.validateOrder(check)
 	if len(faults) == 0 {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -28,6 +29,7 @@ type Consumer struct {
 
 	stopping chan struct{} // closed when Run hands back what has not run
 	held     *tracker
+	holding  atomic.Int64 // by lanes
 	ledger   *ledger
 	breaker  *breaker
 	counts   counters
@@ -172,4 +174,4 @@ func (c *Consumer) begin() error {
 }
 
 // Stats returns what was counted so far.
-func (c *Consumer) Stats() Stats { return c.counts.stats(c.held.count()) }
+func (c *Consumer) Stats() Stats { return c.counts.stats(c.held.count() + int(c.holding.Load())) }

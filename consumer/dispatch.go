@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // dispatcher stands between sessions, which receive, and workers, which handle:
@@ -18,6 +20,10 @@ type dispatcher interface {
 	// the longest, and is nil then, and when Run ends. What the worker holds has not
 	// run yet, so nothing may be returned that has to wait for the end of that.
 	following(over <-chan time.Time) *delivery
+	// attempt is the number of the attempt that the delivery is when it runs.
+	attempt(d *delivery) int
+	// confirm reports why a message may not be given up by this process.
+	confirm(d *delivery) error
 	// conclude tells the broker how a delivery ended, and makes room.
 	conclude(d *delivery, out Outcome) error
 	// close hands back what no worker has taken. Nothing is accepted any more.
@@ -44,7 +50,15 @@ func (q *queue) open(ctx context.Context) (streamName, durable string, err error
 	if err != nil {
 		return "", "", err
 	}
-	return q.cfg.Stream, q.cfg.Name, q.ensureDurable(ctx, stream, q.durable())
+	_, err = stream.Consumer(ctx, q.cfg.Name)
+	absent := errors.Is(err, jetstream.ErrConsumerNotFound)
+	if err := q.ensureDurable(ctx, stream, q.durable()); err != nil {
+		return "", "", err
+	}
+	if absent {
+		err = q.refuseOrdered(ctx, stream)
+	}
+	return q.cfg.Stream, q.cfg.Name, err
 }
 
 // room asks once half of all places are free.
@@ -58,15 +72,25 @@ func (q *queue) room() int {
 
 func (q *queue) freed() <-chan struct{} { return q.roomier }
 
+// unbroken implements feed: what was sent and not received comes again.
+func (q *queue) unbroken() bool { return false }
+
 // accept puts a message into the queue; one too many is handed back.
-func (q *queue) accept(d *delivery) {
+func (q *queue) accept(in incoming) error {
+	d := q.decoded(in.raw, in.meta.Sequence.Stream, in.meta.Timestamp)
+	d.at.stream, d.durable, d.delivered, d.msg.Attempt = in.stream, in.durable, in.meta.NumDelivered, int(in.meta.NumDelivered)
 	q.held.add(d)
 	select {
 	case q.waiting <- d:
 	default:
 		q.settle(d, Outcome{Kind: Deferred, Err: errors.New("more came than was asked for"), Delay: handBackDelay})
 	}
+	return nil
 }
+
+func (q *queue) confirm(*delivery) error { return nil }
+
+func (q *queue) attempt(d *delivery) int { return q.ledger.attempt(d) }
 
 func (q *queue) next() *delivery { return <-q.waiting }
 
@@ -109,3 +133,9 @@ func (q *queue) close() {
 		}
 	}
 }
+
+// run implements source.
+func (q *queue) run(ctx context.Context) error { return q.follow(ctx, q) }
+
+// leave implements source.
+func (q *queue) leave() {}

@@ -52,6 +52,13 @@
 //
 // With Concurrency 1, the default, and one process, messages are handled in
 // commit order, until one fails: it is overtaken while it waits for its retry.
+//
+// With Ordered: [ByKey], keys run in parallel and each key in stream order, in one
+// process or many, also over retries, restarts, kills and moves to other
+// processes. Only the key of a message that is retried waits. Such a consumer has no
+// durable consumer on the broker: what is finished stands in the bucket
+// binjet-consumers. docs/consumer-order.md says how, and what it costs. What is said
+// below of acknowledgements, deliveries and AckWait is about unordered ones.
 // A batch is what comes in a row for one handler, so this holds for batches too.
 //
 // # Errors, attempts and dead letters

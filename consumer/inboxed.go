@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binjet/binjet/consumer/inbox"
+	"github.com/binjet/binjet/internal/runenv"
 )
 
 // runner runs a handler under its inbox. duplicate is true when the inbox knew
@@ -129,7 +130,7 @@ func (c *Consumer) insist(ctx context.Context, msgs []*Message, ask func() error
 		}
 		select {
 		case <-time.After(wait):
-		case <-c.stopping:
+		case <-runenv.From(ctx).Stopping:
 			return fmt.Errorf("%w: %w", errNotRun, err)
 		}
 	}

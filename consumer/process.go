@@ -1,10 +1,13 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/binjet/binjet/internal/runenv"
 )
 
 // errGoexit is how an attempt ends whose handler ended its goroutine.
@@ -43,7 +46,7 @@ func (e *engine) single(r *route, d *delivery) {
 			e.workers.Go(e.worker)
 		}
 	}()
-	out := e.breaker.run(d, e.stopping, func() Outcome { return e.attempt(r, d.msg) })
+	out := e.breaker.run(d, runenv.From(e.context(d)).Stopping, func() Outcome { return e.attempt(r, d) })
 	finished = true
 	e.settle(d, out)
 }
@@ -68,7 +71,7 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 	if wait := time.Until(msg.DeliverAt); wait > 0 {
 		return nil, Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
 	}
-	msg.Attempt = e.ledger.attempt(d)
+	msg.Attempt = e.dispatch.attempt(d)
 	if e.policy().hopeless(msg.Attempt) {
 		return nil, Outcome{Kind: DeadLettered, Err: fmt.Errorf("delivered %d times, far above the limit of %d attempts: "+
 			"its handler may be killing the process", d.delivered, e.cfg.MaxDeliver)}
@@ -77,17 +80,26 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 }
 
 // attempt runs the handler once.
-func (e *engine) attempt(r *route, msg *Message) Outcome {
+func (e *engine) attempt(r *route, d *delivery) Outcome {
+	msg, ctx := d.msg, e.context(d)
 	e.cfg.Hooks.start(msg)
 	start := time.Now()
-	duplicate, err := r.run(e.work, msg)
+	duplicate, err := r.run(ctx, msg)
 	if duplicate {
 		return Outcome{Kind: Duplicate}
 	}
 	e.logPanic(err, msg)
-	out := e.policy().decide(err, msg.Attempt, e.work.Err() != nil)
+	out := e.policy().decide(err, msg.Attempt, ctx.Err() != nil)
 	out.Took = time.Since(start)
 	return out
+}
+
+// context is that of the delivery's handler.
+func (e *engine) context(d *delivery) context.Context {
+	if d.item != nil {
+		return d.item.share.work
+	}
+	return e.work
 }
 
 func (e *engine) logPanic(err error, msg *Message) {
@@ -103,7 +115,9 @@ func (e *engine) logPanic(err error, msg *Message) {
 // next has returned.
 func (e *engine) settle(d *delivery, out Outcome) {
 	if out.Kind == DeadLettered {
-		if err := e.bury(d, out.Err); err != nil {
+		if err := e.dispatch.confirm(d); err != nil {
+			out = Outcome{Kind: Deferred, Err: errors.Join(out.Err, err), Delay: e.cfg.Backoff.delay(1), Took: out.Took}
+		} else if err := e.bury(d, out.Err); err != nil {
 			e.log.LogAttrs(e.work, slog.LevelError, "could not write the dead letter; the message stays on the stream and is retried",
 				append(d.msg.attrs(), slog.Any("error", err), slog.Any("reason", out.Err))...)
 			out.Kind, out.Delay = Retried, e.cfg.Backoff.Max

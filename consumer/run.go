@@ -36,23 +36,44 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer cancelWork(nil)
 	env := runenv.Env{Codecs: c.cfg.Codecs, Stopping: c.stopping}
 	e := &engine{Consumer: c, work: runenv.With(workCtx, env)}
-	shared := newQueue(e)
-	e.dispatch = shared
+	source := e.source()
 	stopBeats := e.startHeartbeats()
 	defer stopBeats()
 	for range c.cfg.Concurrency {
 		e.workers.Go(e.worker)
 	}
-	err := e.follow(ctx, shared)
+	err := source.run(ctx)
 	close(c.stopping)
 	e.dispatch.close()
 	err = errors.Join(err, e.drain(cancelWork))
+	source.leave()
 	if nc := c.js.Conn(); nc.IsConnected() {
 		if flushErr := nc.FlushTimeout(flushTimeout); flushErr != nil {
 			c.log.Warn("could not flush the last acknowledgements; those messages are delivered again", slog.Any("error", flushErr))
 		}
 	}
 	return err
+}
+
+// source fills the dispatcher.
+type source interface {
+	// run does so until ctx ends, or returns an error that does not heal.
+	run(ctx context.Context) error
+	// leave is called when no handler runs any more.
+	leave()
+}
+
+// source sets the dispatcher for the order of the config, and returns what fills it.
+func (e *engine) source() source {
+	if e.cfg.Ordered == ByKey {
+		l := newLanes(e)
+		e.dispatch = l
+		e.breaker.others = l.othersFail
+		return newGroup(e, l)
+	}
+	q := newQueue(e)
+	e.dispatch = q
+	return q
 }
 
 // engine is one Run.
@@ -77,6 +98,7 @@ type delivery struct {
 	durable   string
 	delivered uint64
 	err       error // it could not be decoded
+	item      *item // of an ordered consumer
 }
 
 // startHeartbeats keeps every held message alive on the broker until the
@@ -100,11 +122,19 @@ func (e *engine) startHeartbeats() (stop func()) {
 }
 
 // follow keeps a session for the feed open until ctx ends. It returns an error
-// only for what does not heal.
+// only for what does not heal, and errOver when the feed is not this process's any more.
 func (e *engine) follow(ctx context.Context, f feed) error {
+	return e.persist(ctx, func(ctx context.Context) (bool, error) { return e.session(ctx, f) })
+}
+
+// persist does something until ctx ends, each time anew when it ended.
+func (e *engine) persist(ctx context.Context, do func(context.Context) (opened bool, err error)) error {
 	failures, everOpen := 0, false
 	for ctx.Err() == nil {
-		opened, err := e.session(ctx, f)
+		opened, err := false, e.connected(ctx)
+		if err == nil && ctx.Err() == nil {
+			opened, err = do(ctx)
+		}
 		if ctx.Err() != nil {
 			break
 		}
@@ -112,7 +142,10 @@ func (e *engine) follow(ctx context.Context, f feed) error {
 		if errors.Is(err, nats.ErrConnectionClosed) {
 			return fmt.Errorf("consumer %s: %w", e.cfg.Name, err)
 		}
-		if !everOpen && permanent(err) {
+		if errors.Is(err, errOver) {
+			return err
+		}
+		if permanent(err) && (!everOpen || errors.Is(err, errOrdered) || errors.Is(err, errNewerRecord)) {
 			return fmt.Errorf("consumer %s: %w", e.cfg.Name, err)
 		}
 		if failures++; opened {
@@ -140,7 +173,7 @@ func (e *engine) drain(cancel context.CancelCauseFunc) error {
 	case <-timeout.C:
 	}
 	e.log.Warn("handlers are still running at the end of DrainTimeout; cancelling them",
-		slog.Duration("drain_timeout", e.cfg.DrainTimeout), slog.Int("messages", e.held.count()))
+		slog.Duration("drain_timeout", e.cfg.DrainTimeout), slog.Int("messages", e.held.count()+int(e.holding.Load())))
 	cancel(ErrDrainTimeout)
 	<-done
 	return ErrDrainTimeout

@@ -30,8 +30,19 @@ type feed interface {
 	room() int
 	// freed is signalled when room may have grown.
 	freed() <-chan struct{}
-	// accept takes a message, also one for which there is no room.
-	accept(d *delivery)
+	// accept takes a message, also one for which there is no room. An error ends the session.
+	accept(in incoming) error
+	// unbroken says that a session is over when something of it may have been lost:
+	// nothing that was sent and not received comes again.
+	unbroken() bool
+}
+
+// incoming is a message as it came.
+type incoming struct {
+	raw     *nats.Msg
+	meta    *nats.MsgMetadata
+	stream  string
+	durable string
 }
 
 // session is one subscription through which the messages of a feed are pulled. It
@@ -51,17 +62,18 @@ type session struct {
 	pulls   int
 	want    int // messages still to come for the running pull; 0 when none runs
 	resumes time.Time
+	last    uint64 // number of the last message that came, by the count of the consumer
 }
 
 // session opens one, pumps until ctx ends or something is wrong, and closes it.
 func (e *engine) session(ctx context.Context, f feed) (opened bool, err error) {
-	setupCtx, cancel := context.WithTimeout(ctx, setupTimeout)
-	defer cancel()
+	setupCtx, cancel := e.whileConnected(ctx, setupTimeout)
 	stream, durable, err := f.open(setupCtx)
+	cancel()
 	if err != nil {
 		return false, err
 	}
-	s := &session{engine: e, feed: f, stream: stream, durable: durable, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*e.cfg.capacity()+64)}
+	s := &session{engine: e, feed: f, stream: stream, durable: durable, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*max(e.cfg.capacity(), pullMost)+64)}
 	s.inbox = s.nc.NewInbox()
 	s.sub, err = s.nc.ChanSubscribe(s.inbox+".*", s.msgs)
 	if err != nil {
@@ -98,6 +110,9 @@ func (s *session) pump(ctx context.Context) error {
 		case status := <-reconnected:
 			if status == nats.CLOSED {
 				return nats.ErrConnectionClosed
+			}
+			if s.feed.unbroken() {
+				return errors.New("the connection was lost meanwhile")
 			}
 			s.want = 0 // the broker forgot the pull
 			silence.Reset(2 * pullBeat)
@@ -167,13 +182,22 @@ func (s *session) take(m *nats.Msg) error {
 		if over {
 			s.want = 0
 		}
-		return err
+		return errors.Join(err, s.missed(m.Header.Get("Nats-Last-Consumer")))
 	}
 	if s.want > 0 {
 		s.want--
 	}
-	s.accept(m)
-	return nil
+	return s.accept(m)
+}
+
+// missed reports that the broker has sent more than came, from what an idle
+// heartbeat says.
+func (s *session) missed(sent string) error {
+	n, err := strconv.ParseUint(sent, 10, 64)
+	if err != nil || !s.feed.unbroken() || n == s.last {
+		return nil
+	}
+	return fmt.Errorf("%d messages were sent and %d came", n, s.last)
 }
 
 // status says what the broker's word about the running pull means: that it is
@@ -199,23 +223,34 @@ func (s *session) status(code, description string) (over bool, err error) {
 }
 
 // accept hands a message on.
-func (s *session) accept(m *nats.Msg) {
+func (s *session) accept(m *nats.Msg) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		s.log.Error("a message without JetStream metadata came and was dropped", slog.String("subject", m.Subject), slog.Any("error", err))
-		return
+		return nil
 	}
-	msg, err := decode(m, s.cfg.SubjectPrefix, s.partitioned())
-	msg.Sequence, msg.Published, msg.Attempt = meta.Sequence.Stream, meta.Timestamp, int(meta.NumDelivered)
-	s.feed.accept(&delivery{
-		raw: m, msg: msg, err: err,
-		at: place{s.stream, meta.Sequence.Stream}, durable: s.durable, delivered: meta.NumDelivered,
-	})
+	if n := meta.Sequence.Consumer; s.feed.unbroken() && n != s.last+1 {
+		return fmt.Errorf("message %d of the session came behind %d", n, s.last)
+	}
+	s.last = meta.Sequence.Consumer
+	return s.feed.accept(incoming{m, meta, s.stream, s.durable})
+}
+
+// decoded is the delivery of a message. Who makes it says which delivery it is.
+func (e *engine) decoded(raw *nats.Msg, seq uint64, published time.Time) *delivery {
+	msg, err := decode(raw, e.cfg.SubjectPrefix, e.partitioned())
+	msg.Sequence, msg.Published = seq, published
+	return &delivery{raw: raw, msg: msg, at: place{e.cfg.Stream, seq}, err: err}
 }
 
 // close ends the subscription so that nothing that is on its way is lost: what
-// still comes is handed on, to run or to be handed back.
+// still comes is handed on, to run or to be handed back. An unbroken feed's next
+// session reads it again.
 func (s *session) close() {
+	if s.feed.unbroken() {
+		_ = s.sub.Unsubscribe()
+		return
+	}
 	if s.nc.IsConnected() && s.sub.Drain() == nil {
 		timeout := time.NewTimer(closeWait)
 		defer timeout.Stop()
@@ -229,7 +264,7 @@ func (s *session) close() {
 		select {
 		case m := <-s.msgs:
 			if m.Reply != "" {
-				s.accept(m)
+				_ = s.accept(m)
 			}
 		default:
 			return

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/binjet/binjet"
@@ -63,6 +64,19 @@ func overlap(a, b []string) bool {
 		}
 	}
 	return len(a) == len(b)
+}
+
+// shareFilters are the subjects of topic patterns in one share of a stream with so
+// many partitions, or in the one share of a stream without.
+func shareFilters(prefix string, share, partitions int, patterns []string) []string {
+	if partitions > 0 {
+		prefix += "." + strconv.Itoa(share)
+	}
+	subjects := make([]string, 0, len(patterns))
+	for _, p := range patterns {
+		subjects = append(subjects, prefix+"."+p)
+	}
+	return subjects
 }
 
 // filters are the subjects of the patterns on a stream with or without partitions.
