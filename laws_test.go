@@ -40,7 +40,8 @@ func laws() map[string]law {
 		"producer":       {own: []string{"."}},
 		"producer/codec": {own: []string{"."}},
 
-		"producer/cloudevents": {own: []string{"."}},
+		"producer/cloudevents":  {own: []string{"."}},
+		"producer/producertest": {own: []string{"."}},
 
 		"producer/codec/msgpack":  {own: []string{"."}, modules: []string{msgpack}},
 		"producer/codec/protobuf": {own: []string{"."}, modules: []string{protobuf}},

@@ -88,7 +88,7 @@ func (c *Consumer) HandleBatch(topic string, opts BatchOptions, h BatchHandler, 
 		return
 	}
 	wrapped := c.chainBatch(h, mw)
-	c.addBatch(topic, opts, func(ctx context.Context, msgs []*Message) ([]error, error) {
+	c.addBatch(topic, opts, nil, func(ctx context.Context, msgs []*Message) ([]error, error) {
 		return c.runPlainBatch(ctx, wrapped, msgs)
 	})
 }
@@ -113,7 +113,7 @@ func (c *Consumer) HandleBatchTx(topic string, db *sql.DB, opts BatchOptions, h 
 		}
 		return h(ctx, tx, msgs)
 	}, mw)
-	c.addBatch(topic, opts, func(ctx context.Context, msgs []*Message) ([]error, error) {
+	c.addBatch(topic, opts, db, func(ctx context.Context, msgs []*Message) ([]error, error) {
 		return c.runTxBatch(ctx, db, wrapped, msgs)
 	})
 }
@@ -133,14 +133,14 @@ type batchRunner func(ctx context.Context, msgs []*Message) (ends []error, err e
 // are named: they are to be run again without those.
 var errWithout = errors.New("rolled back on account of other messages of the batch")
 
-func (c *Consumer) addBatch(topic string, opts BatchOptions, run batchRunner) {
+func (c *Consumer) addBatch(topic string, opts BatchOptions, db *sql.DB, run batchRunner) {
 	opts = opts.WithDefaults()
 	if err := opts.validate(); err != nil {
 		c.mu.Lock()
 		c.faults = append(c.faults, fmt.Errorf("topic %q: %w", topic, err))
 		c.mu.Unlock()
 	}
-	c.add(topic, route{batch: &batchRoute{opts, run}})
+	c.add(topic, route{db: db, batch: &batchRoute{opts, run}})
 }
 
 // makeRoom lets this process hold two batches for each worker, one that runs and

@@ -106,6 +106,13 @@ type Config struct {
 	// exist: see inbox.SQL.EnsureSchema. Default: an [inbox.SQL] for MySQL and
 	// MariaDB on the table "inbox".
 	TxInbox inbox.Tx
+	// ReplayHorizon is how old a message can be when it is delivered again: by a
+	// broker that waited for its acknowledgement, by a replay, from a stream that
+	// was restored. An inbox that forgets has to remember for longer, by an hour,
+	// or Run refuses to start. Default: the age that the stream lets messages
+	// reach; of a stream that keeps them for ever no inbox may forget. Danger: with
+	// less than that, a message that comes later than stated is handled twice.
+	ReplayHorizon time.Duration
 	// TxOptions are for the transactions of HandleTx. Default: the database's own.
 	TxOptions *sql.TxOptions
 
@@ -197,6 +204,7 @@ func (c Config) validate() error {
 	check(c.Breaker.Failures > 0, "Breaker.Failures is %d: it has to be positive", c.Breaker.Failures)
 	check(c.Breaker.Probe.Min > 0 && c.Breaker.Probe.Max >= c.Breaker.Probe.Min,
 		"Breaker.Probe is %s to %s: it has to rise from above zero", c.Breaker.Probe.Min, c.Breaker.Probe.Max)
+	check(c.ReplayHorizon >= 0, "ReplayHorizon is %s: give a positive time, or 0 for the stream's own", c.ReplayHorizon)
 	check(c.DrainTimeout > 0, "DrainTimeout is %s: it has to be positive", c.DrainTimeout)
 	check(c.UnknownType >= UnknownHandBack && c.UnknownType <= UnknownSkip, "UnknownType is %d: take one of the constants", c.UnknownType)
 	check(c.UnknownTopic >= UnknownHandBack && c.UnknownTopic <= UnknownSkip, "UnknownTopic is %d: take one of the constants", c.UnknownTopic)

@@ -115,7 +115,7 @@ func (c *Consumer) HandleTx(topic string, db *sql.DB, h TxHandler, mw ...Middlew
 		}
 		return h(ctx, tx, msg)
 	}, append(append([]Middleware(nil), c.cfg.Middleware...), mw...)...)
-	c.add(topic, route{run: func(ctx context.Context, msg *Message) (bool, error) {
+	c.add(topic, route{db: db, run: func(ctx context.Context, msg *Message) (bool, error) {
 		return c.runTx(ctx, db, wrapped, msg)
 	}})
 }

@@ -45,6 +45,9 @@ func (e *engine) prepare(ctx context.Context) (jetstream.Stream, error) {
 	if err != nil {
 		return nil, &permanentError{fmt.Errorf("stream %s: %w", e.cfg.Stream, err)}
 	}
+	if err := e.checkRetention(cfg.MaxAge); err != nil {
+		return nil, err
+	}
 	e.partitions.Store(int32(partitions))
 	e.replicas.Store(int32(cfg.Replicas))
 	if err := e.ensureDeadLetters(ctx, cfg.Replicas); err != nil {

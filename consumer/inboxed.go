@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/binjet/binjet/consumer/inbox"
@@ -111,6 +112,10 @@ func (c *Consumer) beginClaimed(ctx context.Context, db *sql.DB, msg *Message) (
 // its connection.
 func rollback(tx *sql.Tx) { _ = tx.Rollback() }
 
+// quickClaims is how often a claim that lost against another transaction is made
+// again at once. Copies that waited for one that failed lose like that.
+const quickClaims = 5
+
 // insist asks the inbox until it answers. While it can't (its database is down,
 // its table is missing, a lock was not granted) the messages wait here, alive on
 // the broker and without a redelivery: the consumer pauses, one worker after the
@@ -122,9 +127,12 @@ func (c *Consumer) insist(ctx context.Context, msgs []*Message, ask func() error
 		if err == nil || errors.Is(err, inbox.ErrDone) || errors.Is(err, inbox.ErrBusy) {
 			return err
 		}
-		wait := c.cfg.Backoff.delay(n)
-		c.log.LogAttrs(ctx, slog.LevelError, "the inbox can't be asked; the message waits and no attempt is counted",
-			append(msgs[0].attrs(), slog.Int("messages", len(msgs)), slog.Any("error", err), slog.Duration("again_in", wait))...)
+		level, said, wait := slog.LevelError, "the inbox can't be asked; the message waits and no attempt is counted", c.cfg.Backoff.delay(n)
+		if errors.Is(err, inbox.ErrConflict) && n <= quickClaims {
+			level, said = slog.LevelDebug, "the claim lost against another transaction and is made again"
+			wait = time.Duration(n) * rand.N(10*time.Millisecond)
+		}
+		c.log.LogAttrs(ctx, level, said, append(msgs[0].attrs(), slog.Int("messages", len(msgs)), slog.Any("error", err), slog.Duration("again_in", wait))...)
 		for _, msg := range msgs {
 			c.cfg.Hooks.waiting(msg, err)
 		}

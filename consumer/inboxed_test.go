@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,33 @@ func TestWaitsForItsInbox(t *testing.T) {
 	if s := c.Stats(); s.Retried+s.Deferred+s.DeadLettered > 0 {
 		t.Fatalf("got %+v", s)
 	}
+}
+
+// conflictingInbox loses its first claims against another transaction.
+type conflictingInbox struct{ failingInbox }
+
+func (f *conflictingInbox) Claim(ctx context.Context, consumer, id string) (inbox.Claim, error) {
+	c, err := f.failingInbox.Claim(ctx, consumer, id)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", inbox.ErrConflict, err)
+	}
+	return c, err
+}
+
+// A claim that only lost does not wait out the backoff.
+func TestAClaimThatLostIsMadeAgainAtOnce(t *testing.T) {
+	w := newWorld(t)
+	in := &conflictingInbox{}
+	in.Inbox = inbox.NewMemory(0)
+	in.failures.Store(3)
+	cfg := w.config()
+	cfg.Inbox = in
+	cfg.Backoff = consumer.Backoff{Min: time.Hour, Max: time.Hour}
+	c := w.consumer(cfg)
+	c.Handle(">", nothing)
+	w.publish("a", "1")
+	w.run(c)
+	eventually(t, "handled", func() bool { return c.Stats().Handled == 1 })
 }
 
 func TestStopsWhileItsInboxIsDown(t *testing.T) {

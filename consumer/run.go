@@ -22,7 +22,7 @@ const flushTimeout = 2 * time.Second
 //
 // It returns an error at once for what will not heal: faults of the handlers, a
 // stream that does not exist, a durable consumer of that name that is something
-// else. Later it returns one only when the connection was closed for good.
+// else, an inbox that forgets messages which can still come. Later it returns one only when the connection was closed for good.
 //
 // When ctx ends, no more messages are fetched, buffered ones are handed back,
 // and running handlers finish. At DrainTimeout their contexts are cancelled and
@@ -39,6 +39,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	source := e.source()
 	stopBeats := e.startHeartbeats()
 	defer stopBeats()
+	stopUpkeep := e.allowUpkeep(ctx)
+	defer stopUpkeep()
 	for range c.cfg.Concurrency {
 		e.workers.Go(e.worker)
 	}
@@ -85,6 +87,7 @@ type engine struct {
 	// What each session learns about the stream, before it delivers.
 	partitions atomic.Int32 // how subjects are built
 	replicas   atomic.Int32 // for the dead letters
+	upkeep     upkeep
 }
 
 // partitioned says whether subjects name the key's partition.

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ type route struct {
 	tokens  []string
 	run     runner      // of one message
 	batch   *batchRoute // instead of run, for a handler of batches
+	db      *sql.DB     // that of a handler in a transaction, nil for others
 }
 
 // checkPattern reports why s can't be a topic pattern: a topic whose tokens may
