@@ -40,12 +40,13 @@ func New(cfg Config) (*Reader, error) {
 
 // Begin returns the position to begin from when there is no checkpoint, by
 // [Config.Start]. It connects once and returns the error of that.
-func (r *Reader) Begin(ctx context.Context) (checkpoint.Position, error) {
+func (r *Reader) Begin(ctx context.Context) (p checkpoint.Position, err error) {
+	defer func() { err = advise(ctx, err) }()
 	srv, err := r.ready(ctx, r.beginning())
 	if err != nil {
-		return checkpoint.Position{}, fmt.Errorf("begin: %w", err)
+		return p, fmt.Errorf("begin: %w", err)
 	}
-	p := checkpoint.Position{Flavor: srv.Flavor, ServerUUID: srv.UUID}
+	p = checkpoint.Position{Flavor: srv.Flavor, ServerUUID: srv.UUID}
 	if err := startFits(srv, r.cfg.Start); err != nil {
 		return p, fmt.Errorf("begin: %w", err)
 	}

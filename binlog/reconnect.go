@@ -1,11 +1,15 @@
 package binlog
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/tlsfault"
 )
 
 // dumpError tells the errors of a server that ends a dump for good from those
@@ -55,8 +59,8 @@ func nextStep(err error) string {
 	switch {
 	case errors.As(err, &lagging):
 		return "none while it catches up; else look at its replication, or correct the address"
-	case strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:"):
-		return "check the CA, and the names and dates of the server's certificate"
+	case tlsfault.Is(err):
+		return tlsfault.Next(err)
 	}
 	switch serverCode(err) {
 	case secureTransportRequired:
@@ -73,6 +77,25 @@ func nextStep(err error) string {
 		return "none if this passes: check the network and the server if it stays"
 	}
 	return "see the error"
+}
+
+// advisedError is an error that may pass, with what somebody can do about it in its text.
+type advisedError struct {
+	err  error
+	next string
+}
+
+func (e advisedError) Error() string { return e.err.Error() + "; next: " + e.next }
+func (e advisedError) Unwrap() error { return e.err }
+
+// advise adds the next step to an error of the connection.
+func advise(ctx context.Context, err error) error {
+	var already advisedError
+	var halted *checkpoint.HaltError
+	if err == nil || ctx.Err() != nil || errors.As(err, &already) || errors.As(err, &halted) {
+		return err
+	}
+	return advisedError{err, nextStep(err)}
 }
 
 // rarely counts what is warned of once a minute.

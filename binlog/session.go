@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/binjet/binjet/internal/tlsfault"
 )
 
 // session is a connection for statements. It ends with its context.
@@ -31,6 +33,9 @@ func (r *Reader) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		stop()
 		l.close()
+		if what := tlsfault.Describe(err); what != "" {
+			err = fmt.Errorf("%w: %s", err, what)
+		}
 		return nil, cause(ctx, fmt.Errorf("connect to %s as %q: %w", r.cfg.Addr, r.cfg.User, err))
 	}
 	l.timeout = max(r.cfg.ReadTimeout, sessionTimeout)

@@ -90,7 +90,7 @@ func (s *stream) retry(ctx context.Context, once func(context.Context) error) er
 		if s.progress {
 			wait = minBackoff
 		}
-		s.disconnected(err, wait)
+		s.disconnected(ctx, err, wait)
 		if !sleep(ctx, jitter(wait)) {
 			return ctx.Err()
 		}
@@ -98,9 +98,10 @@ func (s *stream) retry(ctx context.Context, once func(context.Context) error) er
 	}
 }
 
-func (s *stream) disconnected(err error, wait time.Duration) {
-	s.reach.lose(err)
+func (s *stream) disconnected(ctx context.Context, err error, wait time.Duration) {
 	s.log.Warn("source is not connected, trying again", "addr", s.cfg.Addr, "error", err, "wait", wait, "next", nextStep(err))
+	err = advise(ctx, err)
+	s.reach.lose(err)
 	if f := s.cfg.Hooks.Disconnected; f != nil {
 		f(err)
 	}

@@ -22,7 +22,8 @@ const (
 // have all that follows. It is a *checkpoint.HaltError when an operator must
 // decide, with [ErrForeign] or [ErrPurged] as its cause; other errors, such as
 // those of the connection, may pass.
-func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) error {
+func (r *Reader) Verify(ctx context.Context, p checkpoint.Position) (err error) {
+	defer func() { err = advise(ctx, err) }()
 	srv, err := r.ready(ctx, purposeAt(p))
 	if err != nil {
 		return fmt.Errorf("verify the source: %w", err)

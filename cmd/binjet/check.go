@@ -131,7 +131,7 @@ func passed(name, format string, args ...any) binlog.Finding {
 func checkStream(ctx context.Context, cfg config.Config, reader *binlog.Reader, verify verifier, log *slog.Logger) []binlog.Finding {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	nc, err := connectNATS(cfg, log)
+	nc, err := connectNATS(cfg, log, nil)
 	if err != nil {
 		return []binlog.Finding{failure("connection", err)}
 	}

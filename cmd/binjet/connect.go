@@ -15,6 +15,7 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
+	"github.com/binjet/binjet/internal/tlsfault"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -55,36 +56,6 @@ func relayConfig(cfg config.Config, nc *nats.Conn, source relay.Source, log *slo
 	}
 }
 
-// connectNATS connects once: a broker that can't be reached at the start is most
-// often a wrong address, and waiting would hide it. Once connected, it reconnects
-// for ever, and buffers nothing meanwhile, since what is sent late may be sent twice.
-func connectNATS(cfg config.Config, log *slog.Logger) (*nats.Conn, error) {
-	opts := []nats.Option{
-		nats.Name("binjet " + cfg.Source.Name),
-		nats.RetryOnFailedConnect(false),
-		nats.MaxReconnects(-1),
-		nats.ReconnectBufSize(-1),
-		nats.IgnoreAuthErrorAbort(), // credentials may be rotated while we run
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.Warn("NATS is not connected; trying again", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("NATS is connected again", "url", nc.ConnectedUrlRedacted())
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Warn("NATS reports an error", "error", err)
-		}),
-	}
-	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, natsLogin(cfg)...)...)
-	if err != nil {
-		return nil, advise(fmt.Errorf("connect to NATS at %s: %w", redactURLs(cfg.NATS.URL), err), natsNextStep(err))
-	}
-	log.Info("NATS is connected", "url", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
-	return nc, nil
-}
-
 func natsLogin(cfg config.Config) (opts []nats.Option) {
 	n, b := cfg.NATS, cfg.Broker
 	switch {
@@ -106,14 +77,17 @@ func natsLogin(cfg config.Config) (opts []nats.Option) {
 // Next steps for the source that more than one command gives.
 const (
 	nextSourceAddress = "start the server, or correct the address in source.dsn"
-	nextSourceTLS     = "check source.tls.ca, and that the server's certificate names source.tls.server_name (by default the host) as a subject alternative name"
 )
 
-// isTLSError tells a certificate that is not trusted, and the like, by its text:
-// both database clients wrap it in errors of their own.
-func isTLSError(err error) bool {
-	return strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:")
+// tlsNextStep is what to do about a failed handshake, with the keys that it may be about.
+func tlsNextStep(err error, keys string) string {
+	return tlsfault.Next(err) + " (" + keys + ")"
 }
+
+const (
+	sourceTLSKeys = "source.tls.ca, and source.tls.server_name, which is the host by default"
+	natsTLSKeys   = "nats.tls.ca, and nats.tls.server_name, which is the host by default"
+)
 
 func natsNextStep(err error) string {
 	switch {
@@ -124,8 +98,8 @@ func natsNextStep(err error) string {
 		return "the server wants TLS: set nats.tls.enabled, or nats.tls.ca for a CA of your own"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server has no TLS: leave nats.tls out, or turn TLS on there"
-	case isTLSError(err):
-		return "check nats.tls.ca and the names in the server's certificate"
+	case tlsfault.Is(err):
+		return tlsNextStep(err, natsTLSKeys)
 	}
 	return "start the server, or correct nats.url"
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
 	"github.com/binjet/binjet/internal/deadletter"
+	"github.com/binjet/binjet/internal/tlsfault"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -85,7 +86,7 @@ func initialise(ctx context.Context, p process, cfg config.Config) error {
 		return err
 	}
 	defer db.Close()
-	nc, err := connectNATS(cfg, log)
+	nc, err := connectNATS(cfg, log, nil)
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func openDatabase(ctx context.Context, cfg config.Config) (*sql.DB, error) {
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		return nil, advise(fmt.Errorf("connect to the source at %s as %q: %w", d.Addr, d.User, err), databaseNextStep(err))
+		return nil, advise(fmt.Errorf("connect to the source at %s as %q: %w", d.Addr, d.User, described(err)), databaseNextStep(err))
 	}
 	return db, nil
 }
@@ -134,8 +135,8 @@ const (
 )
 
 func databaseNextStep(err error) string {
-	if isTLSError(err) {
-		return nextSourceTLS
+	if tlsfault.Is(err) {
+		return tlsNextStep(err, sourceTLSKeys)
 	}
 	switch serverCode(err) {
 	case errUnknownDatabase:

@@ -188,7 +188,7 @@ func TestNextSteps(t *testing.T) {
 func TestConnectNATS(t *testing.T) {
 	server := natstest.Start(t)
 	cfg := config.Config{Source: config.Source{Name: "shop"}, NATS: config.NATS{URL: []string{server.URL()}}}
-	nc, err := connectNATS(cfg, slog.New(slog.DiscardHandler))
+	nc, err := connectNATS(cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

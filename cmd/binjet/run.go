@@ -18,6 +18,7 @@ import (
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/internal/tlsfault"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -100,7 +101,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	defer server.Close()
 
-	nc, err := connectNATS(cfg, log)
+	nc, err := connectNATS(cfg, log, watch)
 	if err != nil {
 		return err
 	}
@@ -186,8 +187,8 @@ func sourceError(findings []binlog.Finding, err error) error {
 	for _, f := range findings {
 		switch {
 		case f.OK || f.Name != "connection":
-		case isTLSError(err):
-			return advise(err, nextSourceTLS)
+		case tlsfault.Is(err):
+			return advise(err, tlsNextStep(err, sourceTLSKeys))
 		case errors.As(err, &network):
 			return advise(err, nextSourceAddress)
 		default:

@@ -14,7 +14,7 @@ import (
 type gauges struct {
 	watch *Watch
 
-	role, epoch, sequence, age, published, connected, lag, ready, undecided, oldestXA *prometheus.Desc
+	role, epoch, sequence, age, published, connected, broker, lag, ready, undecided, oldestXA *prometheus.Desc
 }
 
 func newGauges(w *Watch) *gauges {
@@ -29,6 +29,7 @@ func newGauges(w *Watch) *gauges {
 		age:       desc("checkpoint_age_seconds", "Time since this process last saw a new checkpoint in the stream."),
 		published: desc("last_published_timestamp_seconds", "When the source committed the last transaction that is in the stream. It stands still while there is nothing to publish."),
 		connected: desc("source_connected", "1 while the leader's binlog connection is open."),
+		broker:    desc("nats_connected", "1 while NATS is connected."),
 		lag: desc("lag_seconds", "How far the stream may be behind the source: age of the oldest transaction read and not published, "+
 			"lateness of the last one when it was read, or time since the source was lost. Leader only."),
 		ready:     desc("ready", "1 while /readyz says so."),
@@ -39,7 +40,7 @@ func newGauges(w *Watch) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.role, g.epoch, g.sequence, g.age, g.published, g.connected, g.lag, g.ready, g.undecided, g.oldestXA} {
+	for _, d := range []*prometheus.Desc{g.role, g.epoch, g.sequence, g.age, g.published, g.connected, g.broker, g.lag, g.ready, g.undecided, g.oldestXA} {
 		out <- d
 	}
 }
@@ -51,6 +52,10 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	report := g.watch.Report()
 	send(g.ready, one(report.Ready))
+	g.watch.mu.Lock()
+	broker := g.watch.broker
+	g.watch.mu.Unlock()
+	send(g.broker, one(broker.connected))
 	status, ok := g.watch.Status()
 	if !ok {
 		return

@@ -35,7 +35,7 @@ func (w *Watch) Report() Report {
 	now := w.now()
 	status, attached := w.Status()
 	w.mu.Lock()
-	link := w.link
+	link, broker := w.link, w.broker
 	w.mu.Unlock()
 	r := Report{Source: w.source}
 	if !attached {
@@ -48,14 +48,14 @@ func (w *Watch) Report() Report {
 		r.Checkpoint = &CheckpointReport{Seq: status.Seq, Epoch: c.Epoch, AgeSeconds: now.Sub(status.Stored).Seconds(),
 			Count: c.Count, Position: c.Where(), Released: c.Released}
 	}
-	r.Reasons = reasons(status, link, now, w.stale)
+	r.Reasons = reasons(status, link, broker, now, w.stale)
 	r.Ready = len(r.Reasons) == 0
 	return r
 }
 
 // reasons lists what keeps a relay from doing its part: for a leader, moving the
 // checkpoint and reading the source; for a standby, watching a checkpoint that moves.
-func reasons(s relay.Status, source link, now time.Time, stale time.Duration) (list []string) {
+func reasons(s relay.Status, source, broker link, now time.Time, stale time.Duration) (list []string) {
 	if s.Role == relay.Stopped {
 		return []string{"the relay has stopped"}
 	}
@@ -69,12 +69,15 @@ func reasons(s relay.Status, source link, now time.Time, stale time.Duration) (l
 	case age > stale:
 		list = append(list, fmt.Sprintf("the newest checkpoint is %s old, more than %s%s", age.Round(100*time.Millisecond), stale, trouble))
 	}
-	if down := now.Sub(source.since); s.Role == relay.Leader && source.known && !source.connected && down > stale {
-		cause := ""
-		if source.err != nil {
-			cause = ": " + source.err.Error()
-		}
-		list = append(list, fmt.Sprintf("the source has been disconnected for %s%s", down.Round(100*time.Millisecond), cause))
+	if s.Role == relay.Leader {
+		list = appendReason(list, source.down("the source", now, stale))
 	}
-	return list
+	return appendReason(list, broker.down("NATS", now, stale))
+}
+
+func appendReason(list []string, reason string) []string {
+	if reason == "" {
+		return list
+	}
+	return append(list, reason)
 }

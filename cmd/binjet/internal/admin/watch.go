@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -23,11 +24,12 @@ type Watch struct {
 
 	mu     sync.Mutex
 	status func() relay.Status // nil until Attach
-	link   link
+	link   link                // to the source
+	broker link
 	lag    lag
 }
 
-// link is the connection to the source.
+// link is a connection.
 type link struct {
 	known     bool // a hook has spoken
 	connected bool
@@ -39,7 +41,8 @@ type link struct {
 // once a standby should have taken over and its first commit should have an answer:
 // after four heartbeats and two commit timeouts.
 func NewWatch(source string, heartbeat, commitTimeout time.Duration) *Watch {
-	w := &Watch{source: source, stale: 4*heartbeat + 2*commitTimeout, now: time.Now, registry: prometheus.NewRegistry()}
+	w := &Watch{source: source, stale: 4*heartbeat + 2*commitTimeout, now: time.Now, registry: prometheus.NewRegistry(),
+		broker: link{connected: true}} // known by its first loss
 	w.metrics = newMetrics(w)
 	return w
 }
@@ -67,6 +70,41 @@ func (w *Watch) RelayHooks() relay.Hooks {
 	return relay.Hooks{Committed: w.committed, Role: w.role, Quarantined: func(string, string) { w.metrics.quarantined.Inc() }, Settled: func(verdict string, _ error) {
 		w.metrics.settlements.WithLabelValues(verdict).Inc()
 	}}
+}
+
+// BrokerLost notes that NATS is not connected, and why; also for each further try.
+func (w *Watch) BrokerLost(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broker.lose(err, w.now())
+}
+
+// BrokerFound notes that NATS is connected again.
+func (w *Watch) BrokerFound() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broker = link{known: true, connected: true, since: w.now()}
+}
+
+// lose keeps the time of the first loss and the error of the last.
+func (l *link) lose(err error, now time.Time) {
+	if l.connected || !l.known {
+		l.since = now
+	}
+	l.known, l.connected, l.err = true, false, err
+}
+
+// down is why a connection is a fault by now; "" where it is none.
+func (l link) down(what string, now time.Time, stale time.Duration) string {
+	lost := now.Sub(l.since)
+	if !l.known || l.connected || lost <= stale {
+		return ""
+	}
+	cause := ""
+	if l.err != nil {
+		cause = ": " + l.err.Error()
+	}
+	return fmt.Sprintf("%s has been disconnected for %s%s", what, lost.Round(100*time.Millisecond), cause)
 }
 
 // ReaderHooks are for [binlog.Config].
@@ -109,10 +147,7 @@ func (w *Watch) connected() {
 func (w *Watch) disconnected(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.link.connected || !w.link.known {
-		w.link.since = w.now()
-	}
-	w.link.known, w.link.connected, w.link.err = true, false, err
+	w.link.lose(err, w.now())
 }
 
 func (w *Watch) transaction(g checkpoint.GTID, committed time.Time, rows int) {

@@ -53,6 +53,9 @@ func TestReady(t *testing.T) {
 		"source lost for long":   {set: func(b *bench) { b.lose(refused) }, reason: "disconnected for 10s: connection refused"},
 		"source lost and back":   {set: func(b *bench) { b.lose(refused); b.ReaderHooks().Connected(binlog.Server{}) }},
 		"source never connected": {set: func(b *bench) { b.RelayHooks().Role(relay.Leader); b.pass(10 * time.Second) }, reason: "disconnected for 10s"},
+		"NATS lost just now":     {set: func(b *bench) { b.BrokerLost(refused) }},
+		"NATS lost for long":     {set: func(b *bench) { b.BrokerLost(refused); b.pass(10 * time.Second); b.BrokerLost(refused) }, reason: "NATS has been disconnected for 10s: connection refused"},
+		"NATS lost and back":     {set: func(b *bench) { b.BrokerLost(refused); b.pass(10 * time.Second); b.BrokerFound() }},
 		"standby reads nothing":  {set: func(b *bench) { b.lose(refused); b.status.Role = relay.Standby; b.RelayHooks().Role(relay.Standby) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +171,7 @@ func TestEndpoints(t *testing.T) {
 		`binjet_relay_role{role="leader",source="shop"} 1`, `binjet_relay_role{role="standby",source="shop"} 0`,
 		`binjet_relay_epoch{source="shop"} 3`, `binjet_checkpoint_sequence{source="shop"} 7`, `binjet_settlements_total{source="shop",verdict="resend"} 1`,
 		`binjet_commit_to_published_seconds_sum{source="shop"} 0`, `binjet_source_rows_total{source="shop"} 2`, `binjet_lag_seconds{source="shop"} 0`,
-		`binjet_ready{source="shop"} 1`, `binjet_xa_undecided{source="shop"} 1`, `binjet_xa_oldest_seconds{source="shop"} `, `binjet_source_connected{source="shop"} 1`, "go_goroutines ", "process_start_time_seconds ",
+		`binjet_ready{source="shop"} 1`, `binjet_xa_undecided{source="shop"} 1`, `binjet_xa_oldest_seconds{source="shop"} `, `binjet_source_connected{source="shop"} 1`, `binjet_nats_connected{source="shop"} 1`, "go_goroutines ", "process_start_time_seconds ",
 	} {
 		if !strings.Contains(metrics, "\n"+line) {
 			t.Errorf("no line %q in:\n%s", line, metrics)

@@ -65,7 +65,7 @@ type Columns struct {
 type TLS struct {
 	Enabled            bool   `key:"enabled" default:"false" help:"use TLS with the system's CAs; any other tls key turns it on too"`
 	CA                 string `key:"ca" help:"PEM file of the CAs to trust in place of the system's"`
-	Cert               string `key:"cert" help:"PEM file of the client certificate"`
+	Cert               string `key:"cert" help:"PEM file of the client certificate; it is read again at each connect"`
 	Key                string `key:"key" help:"PEM file of the client certificate's key"`
 	ServerName         string `key:"server_name" help:"name that the server's certificate must have (default: the host)"`
 	InsecureSkipVerify bool   `key:"insecure_skip_verify" default:"false" help:"accept any certificate: whoever sits between can read and change everything"`

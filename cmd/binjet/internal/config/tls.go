@@ -25,11 +25,14 @@ func (l *loader) tls(prefix string, t TLS, host string) *tls.Config {
 	case (t.Cert == "") != (t.Key == ""):
 		l.fault(prefix, "needs cert and key together")
 	case t.Cert != "":
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
+		if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
 			l.fault(prefix+".cert", "and %s.key are no pair that can be used: %s", prefix, strings.TrimPrefix(err.Error(), "tls: "))
 		}
-		conf.Certificates = []tls.Certificate{pair}
+		// Read at each handshake: certificates are renewed while we run.
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+			return &pair, err
+		}
 	}
 	return conf
 }
