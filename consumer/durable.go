@@ -48,6 +48,9 @@ func (e *engine) prepare(ctx context.Context) (jetstream.Stream, error) {
 	if err := e.checkRetention(cfg.MaxAge); err != nil {
 		return nil, err
 	}
+	if err := e.prepareInbox(ctx); err != nil {
+		return nil, err
+	}
 	e.partitions.Store(int32(partitions))
 	e.replicas.Store(int32(cfg.Replicas))
 	if err := e.ensureDeadLetters(ctx, cfg.Replicas); err != nil {

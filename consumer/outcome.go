@@ -143,6 +143,16 @@ const handBackDelay = time.Millisecond
 // every process that touches it; messages handed back use up some of it.
 const spareDeliveries = 10
 
+// busyFor is what an inbox knows of how long the other copy's claim may still
+// stand. To come back before that would only use up deliveries.
+func busyFor(err error) time.Duration {
+	var busy *inbox.BusyError
+	if errors.As(err, &busy) {
+		return busy.After
+	}
+	return 0
+}
+
 // policy turns the end of an attempt into what to tell the broker.
 type policy struct {
 	maxDeliver  int
@@ -171,7 +181,7 @@ func (p policy) decide(err error, attempt int, stopping bool) Outcome {
 	case errors.Is(err, ErrUnknownType):
 		return p.unknown(p.unknownType, err)
 	case errors.Is(err, inbox.ErrBusy):
-		return Outcome{Kind: Deferred, Err: err, Delay: p.backoff.delay(1)}
+		return Outcome{Kind: Deferred, Err: err, Delay: max(p.backoff.delay(1), busyFor(err))}
 	case stopping, errors.Is(err, errNotRun):
 		return Outcome{Kind: Deferred, Err: err, Delay: handBackDelay}
 	case p.maxDeliver != NoLimit && attempt >= p.maxDeliver:

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -26,9 +27,17 @@ type maintained interface {
 	Maintain(ctx context.Context, db *sql.DB, consumer string, log *slog.Logger)
 }
 
+// prepared is an inbox that can be made ready before the first message. An
+// inbox.SchemaError says that it can't be used.
+type prepared interface {
+	Prepare(ctx context.Context, consumer string) error
+}
+
 var (
 	_ forgetful  = (*inbox.SQL)(nil)
 	_ maintained = (*inbox.SQL)(nil)
+	_ forgetful  = (*inbox.KV)(nil)
+	_ prepared   = (*inbox.KV)(nil)
 )
 
 // upkeep is what goes on beside the messages, from the first session on.
@@ -79,6 +88,19 @@ func (e *engine) beginUpkeep() {
 		seen = append(seen, r.db)
 		e.upkeep.running.Go(func() { in.Maintain(e.upkeep.ctx, r.db, e.cfg.Name, e.log) })
 	}
+}
+
+func (e *engine) prepareInbox(ctx context.Context) error {
+	in, ok := e.cfg.Inbox.(prepared)
+	if !ok || !slices.ContainsFunc(e.routes, func(r *route) bool { return r.db == nil }) {
+		return nil
+	}
+	err := in.Prepare(ctx, e.cfg.Name)
+	var unusable *inbox.SchemaError
+	if errors.As(err, &unusable) {
+		return &permanentError{err}
+	}
+	return err
 }
 
 // shortMemory is an error when an inbox in use forgets too early.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/binjet/binjet/consumer/inbox"
@@ -18,25 +17,6 @@ func claim(t *testing.T, in inbox.Inbox, consumer, id string) inbox.Claim {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func TestMemoryClaimDoneRelease(t *testing.T) {
-	in := inbox.NewMemory(0)
-	first := claim(t, in, "c", "1")
-	if _, err := in.Claim(t.Context(), "c", "1"); !errors.Is(err, inbox.ErrBusy) {
-		t.Fatalf("a second claim: %v, want ErrBusy", err)
-	}
-	claim(t, in, "other", "1") // another consumer has its own
-	if err := first.Release(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	second := claim(t, in, "c", "1")
-	if err := second.Done(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := in.Claim(t.Context(), "c", "1"); !errors.Is(err, inbox.ErrDone) {
-		t.Fatalf("after Done: %v, want ErrDone", err)
-	}
 }
 
 func TestMemoryForgetsTheLeastRecentlySeen(t *testing.T) {
@@ -62,25 +42,6 @@ func TestMemoryForgetsTheLeastRecentlySeen(t *testing.T) {
 	}
 	if err := running.Done(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestMemoryGrantsOneOfManyClaims(t *testing.T) {
-	in := inbox.NewMemory(0)
-	var granted sync.Map
-	var wg sync.WaitGroup
-	for i := range 32 {
-		wg.Go(func() {
-			if _, err := in.Claim(t.Context(), "c", "1"); err == nil {
-				granted.Store(i, true)
-			}
-		})
-	}
-	wg.Wait()
-	n := 0
-	granted.Range(func(any, any) bool { n++; return true })
-	if n != 1 {
-		t.Fatalf("%d claims were granted", n)
 	}
 }
 

@@ -12,7 +12,8 @@ const DefaultMemorySize = 100_000
 // Memory is an [Inbox] in this process's memory: it suppresses duplicates while
 // the process lives and among its own workers, and forgets everything when it
 // ends. It remembers the last messages that were handled, up to a fixed number
-// (about 200 bytes each). Claims that are running are never forgotten.
+// (about 200 bytes each), and so promises no time. Claims that are running are
+// never forgotten.
 type Memory struct {
 	limit int
 
@@ -38,8 +39,12 @@ func NewMemory(limit int) *Memory {
 	}
 }
 
-// Claim implements [Inbox]. It never fails for another reason than [ErrDone] and [ErrBusy].
+// Claim implements [Inbox]. It fails for no other reason than [ErrDone], [ErrBusy]
+// and a name or an ID that no inbox takes.
 func (m *Memory) Claim(_ context.Context, consumer, id string) (Claim, error) {
+	if err := checkMarks(consumer, id); err != nil {
+		return nil, err
+	}
 	key := memoryKey{consumer, id}
 	m.mu.Lock()
 	defer m.mu.Unlock()

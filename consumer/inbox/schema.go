@@ -15,14 +15,14 @@ import (
 // two statements, separated by ";" and a line's end.
 func (s *SQL) Schema() string { return strings.Join(s.speech.schema(), ";\n") }
 
-// SchemaError says what keeps a table from being an inbox.
+// SchemaError says what keeps a table, or a bucket, from being an inbox.
 type SchemaError struct {
 	Table  string
 	Faults []string
 }
 
 func (e *SchemaError) Error() string {
-	return fmt.Sprintf("table %s can't be the inbox: %s", e.Table, strings.Join(e.Faults, "; "))
+	return fmt.Sprintf("%s can't be the inbox: %s", e.Table, strings.Join(e.Faults, "; "))
 }
 
 // fault is one thing that is wrong with a table, and the statements by which
