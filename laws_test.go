@@ -141,6 +141,20 @@ func TestTestsAndExamplesAreModules(t *testing.T) {
 	}
 }
 
+// A service chooses its data layer, tracing and event format; none of them comes
+// with binjet. What binjet needs itself is in go.mod, with what that needs.
+func TestRootNeedsNoDataLayer(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"gorm.io/", "github.com/uptrace/bun", "entgo.io/ent", "github.com/jmoiron/sqlx", "go.opentelemetry.io/", "github.com/cloudevents/"} {
+		if bytes.Contains(mod, []byte("\t"+bad)) {
+			t.Errorf("go.mod requires %s", bad)
+		}
+	}
+}
+
 func (g graph) check(t *testing.T, rel string, p pkg, l law) {
 	t.Helper()
 	for _, own := range g.reach(p, func(q pkg) bool { return q.ours() }) {

@@ -27,7 +27,7 @@
 //	bun            bun.Tx
 //	ent            *ent.Tx, with the feature sql/execquery
 //
-// The module examples has each of them, and what ent offers without that feature.
+// examples/layers has each of them, and what ent offers without that feature.
 //
 // # Messages
 //
