@@ -79,7 +79,7 @@ func (srv *Server) lacks(p checkpoint.Position) (missing string, distance uint64
 		want.Add(p.Partial.GTID)
 	}
 	if srv.Flavor == checkpoint.MySQL {
-		rest := want.Minus(srv.Executed)
+		rest := want.Minus(srv.Executed).Minus(srv.owned)
 		return rest.String(), rest.Count(), rest.HasOrigin(srv.UUID)
 	}
 	var list []string

@@ -23,7 +23,8 @@ type Server struct {
 	// hold (MySQL only).
 	Executed, Purged checkpoint.GTIDSet
 
-	states    []checkpoint.GTID // MariaDB: the last of each domain and server
+	states    []checkpoint.GTID  // MariaDB: the last of each domain and server
+	owned     checkpoint.GTIDSet // MySQL: its own that are in the binlog and not in Executed yet
 	variables map[string]string
 }
 
@@ -59,10 +60,39 @@ func (s *session) describe() (*Server, error) {
 		return srv, nil
 	}
 	srv.UUID = srv.variables["server_uuid"]
+	owned, err := s.row("SELECT @@GLOBAL.gtid_owned") // before what they move to
+	if err != nil {
+		return nil, err
+	}
+	if srv.owned, err = ownOf(srv.UUID, owned[0]); err != nil {
+		return nil, fmt.Errorf("read gtid_owned of the server: %w", err)
+	}
 	if err := s.sets("gtid_executed", &srv.Executed, "gtid_purged", &srv.Purged); err != nil {
 		return nil, err
 	}
 	return srv, nil
+}
+
+// ownOf reads those of gtid_owned (uuid:5#34:6#35,…, with the thread behind each)
+// that a server made itself. They wait for the engine, or for a semi-synchronous
+// replica; whoever reads the binlog may have them.
+func ownOf(uuid, owned string) (set checkpoint.GTIDSet, err error) {
+	for _, member := range strings.Split(owned, ",") {
+		if member = strings.TrimSpace(member); !strings.HasPrefix(strings.ToLower(member), strings.ToLower(uuid)+":") {
+			continue
+		}
+		var parts []string
+		for _, part := range strings.Split(member, ":") {
+			gtid, _, _ := strings.Cut(part, "#")
+			parts = append(parts, gtid)
+		}
+		one, err := checkpoint.ParseGTIDSet(strings.Join(parts, ":"))
+		if err != nil {
+			return set, err
+		}
+		set.AddSet(one)
+	}
+	return set, nil
 }
 
 // sets reads two variables that hold GTIDs. SHOW VARIABLES would cut them off.

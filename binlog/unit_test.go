@@ -98,6 +98,19 @@ func TestVerifyPosition(t *testing.T) {
 	}
 }
 
+func TestOwned(t *testing.T) {
+	const a, b = "00000000-0000-0000-0000-00000000000A", "00000000-0000-0000-0000-00000000000b"
+	for owned, want := range map[string]string{"": "", a + ":5#34": a + ":5", b + ":7#1": "",
+		a + ":5#34:6#35:app:1#9,\n" + b + ":7#1," + a + ":9#2": a + ":5-6:9:app:1"} {
+		if got, err := ownOf(strings.ToLower(a), owned); err != nil || !got.Equal(set(t, want)) {
+			t.Errorf("%q is read as %s, %v", owned, got, err)
+		}
+	}
+	if _, err := ownOf(a, a+":0#4"); err == nil {
+		t.Error("what is none is read")
+	}
+}
+
 func gtidOf(t *testing.T, s string) checkpoint.GTID {
 	t.Helper()
 	g, err := checkpoint.ParseGTID(s)
