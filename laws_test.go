@@ -52,8 +52,10 @@ func laws() map[string]law {
 		"relay":                    {own: []string{".", "checkpoint", "checkpoint/store"}, modules: []string{natsGo}},
 		"consumer":                 {own: []string{".", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime}},
 		"consumer/inbox/inboxtest": {own: []string{".", "consumer/inbox"}, modules: []string{natsGo}},
-		"consumer/inbox":           {own: []string{".", "consumer"}, modules: []string{natsGo}},
-		"cmd/binjet":               {process: true},
+		"consumer/consumertest":    {own: []string{".", "consumer", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime}},
+
+		"consumer/inbox": {own: []string{".", "consumer"}, modules: []string{natsGo}},
+		"cmd/binjet":     {process: true},
 	}
 }
 

@@ -46,6 +46,11 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 	if js == nil {
 		return nil, errors.New("consumer config: the JetStream context is nil")
 	}
+	return newConsumer(js, cfg)
+}
+
+// newConsumer makes one without a broker when js is nil.
+func newConsumer(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 	bounded := cfg.MaxAckPending != 0
 	cfg = cfg.WithDefaults()
 	if err := cfg.validate(); err != nil {
@@ -64,8 +69,11 @@ func New(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 		bounded:  bounded,
 		log:      cfg.Logger.With(slog.String("consumer", cfg.Name), slog.String("stream", cfg.Stream)),
 		stopping: make(chan struct{}),
-		held:     newTracker(js.Conn()),
+		held:     newTracker(nil),
 		ledger:   newLedger(cfg.MaxAckPending + cfg.capacity()),
+	}
+	if js != nil {
+		c.held.nc = js.Conn()
 	}
 	c.breaker = newBreaker(cfg.Breaker, c.policy(), c.ledger, c.log, cfg.Hooks.Breaker, c.othersFail)
 	return c, nil
@@ -155,10 +163,13 @@ func (c *Consumer) route(topic string) *route {
 	return nil
 }
 
-// begin lets Run be called once, with a sound set of handlers.
+// begin lets Run be called once, with a sound set of handlers, and Try often.
 func (c *Consumer) begin() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.started && c.js == nil {
+		return nil // Try may be called again
+	}
 	if c.started {
 		return errors.New("consumer: Run was called before: make a new Consumer")
 	}

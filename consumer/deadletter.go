@@ -38,6 +38,9 @@ func (c *Consumer) ensureDeadLetters(ctx context.Context, replicas int) error {
 // bury stores the message in the dead-letter stream. It returns nil only when
 // the broker has acknowledged that it is stored.
 func (e *engine) bury(d *delivery, reason error) error {
+	if e.js == nil {
+		return nil // there is no broker: the outcome says it
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.work), buryTimeout)
 	defer cancel()
 	dead := e.deadLetter(d, reason)

@@ -65,13 +65,18 @@ func decode(m *nats.Msg, prefix string, partitioned bool) (*Message, error) {
 		}
 		msg.DeliverAt = t
 	}
+	return msg, undecodable(msg)
+}
+
+// undecodable says why a message is none of the outbox.
+func undecodable(msg *Message) error {
 	if msg.ID == "" {
-		return msg, fmt.Errorf("%w: it has no header %s", errUndecodable, binjet.HeaderID)
+		return fmt.Errorf("%w: it has no header %s", errUndecodable, binjet.HeaderID)
 	}
 	if err := msg.CheckRow(); err != nil {
-		return msg, fmt.Errorf("%w: %w", errUndecodable, err)
+		return fmt.Errorf("%w: %w", errUndecodable, err)
 	}
-	return msg, nil
+	return nil
 }
 
 // expired reports whether the message is older than it asked to become. The

@@ -29,6 +29,9 @@ const flushTimeout = 2 * time.Second
 // the error is [ErrDrainTimeout]; Run still waits for them to return. All
 // goroutines have ended when Run returns. It can be called once.
 func (c *Consumer) Run(ctx context.Context) error {
+	if c.js == nil {
+		return errors.New("consumer: Run needs a broker: this consumer was made by NewOffline")
+	}
 	if err := c.begin(); err != nil {
 		return err
 	}
