@@ -42,9 +42,27 @@ func (e *CheckError) Error() string {
 	return strings.Join(list, "; ")
 }
 
-// Check reports every precondition of the source, whether it holds or not. The
-// error is only one of the connection; a refused connection is a finding too.
+// Check reports every precondition of beginning to read the source, by
+// [Config.Start], whether it holds or not. The error is only one of the
+// connection; a refused connection is a finding too.
 func (r *Reader) Check(ctx context.Context) ([]Finding, error) {
+	return r.check(ctx, r.beginning())
+}
+
+// CheckAt is [Reader.Check] for reading on behind p. What only a snapshot needs is
+// not asked for once that is behind, and tables may have changed since.
+func (r *Reader) CheckAt(ctx context.Context, p checkpoint.Position) ([]Finding, error) {
+	why := purposeAt(p)
+	findings, err := r.check(ctx, why)
+	for i := range findings {
+		if f := &findings[i]; !f.OK && f.Now && why == toResume {
+			f.OK, f.Warning = true, "reading goes on behind the checkpoint, up to a row that this concerns; fix: "+f.Fix
+		}
+	}
+	return findings, err
+}
+
+func (r *Reader) check(ctx context.Context, why purpose) ([]Finding, error) {
 	s, err := r.connect(ctx)
 	if err != nil {
 		return []Finding{{Name: "connection", Detail: err.Error(), Fix: nextStep(err)}}, err
@@ -55,11 +73,11 @@ func (r *Reader) Check(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return findings, fmt.Errorf("check the source: %w", err)
 	}
-	more, err := r.findings(s, srv, r.beginning())
+	more, err := r.findings(s, srv, why)
 	if err != nil {
 		return findings, fmt.Errorf("check the source: %w", err)
 	}
-	if err := startFits(srv, r.cfg.Start); err != nil {
+	if err := startFits(srv, r.cfg.Start); err != nil && why != toResume {
 		more = append(more, Finding{Name: "start", Detail: err.Error()})
 	}
 	return append(findings, more...), nil

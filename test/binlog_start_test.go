@@ -83,6 +83,13 @@ func binlogCheck(t *testing.T, s *binlogSource) {
 	r = as(binlog.StartSnapshot, "secret")
 	_, err = r.Begin(t.Context())
 	wantHalt(t, err, nil, "GRANT SELECT ON `"+s.schema+"`.`outbox`")
+	for ask, at := range map[string]checkpoint.Position{"": k.position(), "grant SELECT on " + s.schema + ".outbox": {Snapshot: &checkpoint.Snapshot{Begun: true}}} {
+		findings, err := r.CheckAt(t.Context(), at)
+		must(t, err)
+		if i := slices.IndexFunc(findings, func(f binlog.Finding) bool { return !f.OK }); i < 0 != (ask == "") || i >= 0 && findings[i].Name != ask {
+			t.Errorf("at %+v: %v, want %q", at, findings, ask)
+		}
+	}
 	execSQL(t, s.db, "GRANT SELECT ON "+s.schema+".outbox TO "+user+"@'%'")
 	// On MariaDB only where XA is in use, which it is once another test has used it.
 	if _, err = r.Begin(t.Context()); err != nil || s.srv.Flavor() == dbserver.MySQL {

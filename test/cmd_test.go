@@ -30,6 +30,7 @@ func TestCmd(t *testing.T) {
 				{"run", cmdRun},
 				{"outage", cmdOutage},
 				{"halt", cmdHalt},
+				{"grants", cmdGrants},
 			} {
 				t.Run(test.name, func(t *testing.T) { test.run(t, newCmdWorld(t, bin, srv, db, "cmd_"+test.name)) })
 			}
@@ -167,6 +168,29 @@ func cmdHalt(t *testing.T, w *cmdWorld) {
 	}
 	if code := d.wait(t); code != 3 || !strings.Contains(d.text(), `"exit_code":3`) || !strings.Contains(d.text(), "binlog_format=ROW") {
 		t.Errorf("exit %d: %s", code, d.text())
+	}
+}
+
+// cmdGrants: once its snapshot is published, an account needs no more than
+// REPLICATION SLAVE; what begins or reads the tables asks for the rest.
+func cmdGrants(t *testing.T, w *cmdWorld) {
+	w.init(t)
+	execSQL(t, w.db, "CREATE USER modest@'%' IDENTIFIED BY 'x'")
+	execSQL(t, w.db, "GRANT REPLICATION SLAVE ON *.* TO modest@'%'")
+	execSQL(t, w.db, "GRANT SELECT, LOCK TABLES ON "+w.schema+".* TO modest@'%'")
+	w.env["BINJET_SOURCE_DSN"] = strings.Replace(w.srv.DSN(w.schema), "root@", "modest:x@", 1)
+	w.publish(t, "a", nil).stop(t)
+	execSQL(t, w.db, "REVOKE SELECT, LOCK TABLES ON "+w.schema+".* FROM modest@'%'")
+	if r := w.run(t, nil, "check"); r.code != 0 || strings.Contains(r.stdout, "grant SELECT") || strings.Contains(r.stdout, "grant LOCK TABLES") {
+		t.Errorf("check behind the snapshot: %s", r)
+	}
+	w.publish(t, "b", nil).stop(t)
+	for name, env := range map[string]map[string]string{
+		"another source": {"BINJET_SOURCE_NAME": "another"}, "a rescan": {"BINJET_SOURCE_ON_GAP": "rescan"},
+	} {
+		if r := w.run(t, env, "check"); r.code != 1 || !strings.Contains(r.stdout, "GRANT SELECT ON") {
+			t.Errorf("check of %s: %s", name, r)
+		}
 	}
 }
 

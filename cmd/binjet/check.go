@@ -51,12 +51,23 @@ func check(ctx context.Context, p process, cfg config.Config) error {
 	if err != nil {
 		return failed(err)
 	}
-	source := checkSource(ctx, reader)
+	nc, natsErr := connectNATS(cfg, log, nil)
+	var at *checkpoint.Position
+	if natsErr == nil {
+		defer nc.Close()
+		at = position(ctx, cfg, nc)
+	}
+	source := checkSource(ctx, reader, at)
 	var verify verifier = reader.Verify
 	if countFailed(source) > 0 {
 		verify = nil
 	}
-	stream := checkStream(ctx, cfg, reader, verify, log)
+	var stream []binlog.Finding
+	if natsErr != nil {
+		stream = append(stream, failure("connection", natsErr))
+	} else {
+		stream = checkStream(ctx, cfg, nc, reader, verify, log)
+	}
 	printFindings(p.stdout, "source "+cfg.Source.Name+" at "+cfg.Database.Addr, source)
 	printFindings(p.stdout, "stream "+cfg.Stream.Name+" at "+redactURLs(cfg.NATS.URL), stream)
 	return verdict(p.stdout, append(source, stream...))
@@ -103,10 +114,8 @@ func printFindings(w io.Writer, title string, findings []binlog.Finding) {
 	}
 }
 
-func checkSource(ctx context.Context, reader *binlog.Reader) []binlog.Finding {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	findings, err := reader.Check(ctx)
+func checkSource(ctx context.Context, reader *binlog.Reader, at *checkpoint.Position) []binlog.Finding {
+	findings, err := checkReader(ctx, reader, at)
 	if err == nil {
 		return findings
 	}
@@ -128,14 +137,9 @@ func passed(name, format string, args ...any) binlog.Finding {
 	return binlog.Finding{Name: name, OK: true, Detail: fmt.Sprintf(format, args...)}
 }
 
-func checkStream(ctx context.Context, cfg config.Config, reader *binlog.Reader, verify verifier, log *slog.Logger) []binlog.Finding {
+func checkStream(ctx context.Context, cfg config.Config, nc *nats.Conn, reader *binlog.Reader, verify verifier, log *slog.Logger) []binlog.Finding {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	nc, err := connectNATS(cfg, log, nil)
-	if err != nil {
-		return []binlog.Finding{failure("connection", err)}
-	}
-	defer nc.Close()
 	list := []binlog.Finding{passed("connection", "%s", nc.ConnectedUrlRedacted())}
 	if err := relay.CheckServer(nc); err != nil {
 		return append(list, binlog.Finding{Name: "server version", Detail: err.Error(), Fix: "upgrade nats-server"})

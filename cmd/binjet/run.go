@@ -110,7 +110,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := preflight(ctx, reader, hasCheckpoint(ctx, cfg, nc), log); err != nil {
+	if err := preflight(ctx, reader, position(ctx, cfg, nc), log); err != nil {
 		return err
 	}
 	rc := relayConfig(cfg, nc, reader, log)
@@ -142,33 +142,43 @@ func (e *preflightError) Error() string {
 	return fmt.Sprintf("the source has %d faults", len(e.faults))
 }
 
-// hasCheckpoint says whether the source was read before. One that can't be asked
-// for counts as none: then more is asked of the source, and the relay finds out.
-func hasCheckpoint(ctx context.Context, cfg config.Config, nc *nats.Conn) bool {
+// position is where the source was read to before; nil where it was not, or the
+// broker does not say: then more is asked of the source, and the relay finds out.
+func position(ctx context.Context, cfg config.Config, nc *nats.Conn) *checkpoint.Position {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err := store.New(nc, cfg.Stream.Name, cfg.Source.Name).Load(ctx)
-	return err == nil
+	held, err := store.New(nc, cfg.Stream.Name, cfg.Source.Name).Load(ctx)
+	if err != nil {
+		return nil
+	}
+	return &held.Position
+}
+
+// checkReader asks the source for what beginning needs, or reading on behind at.
+func checkReader(ctx context.Context, reader *binlog.Reader, at *checkpoint.Position) ([]binlog.Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if at == nil {
+		return reader.Check(ctx)
+	}
+	return reader.CheckAt(ctx, *at)
 }
 
 // preflight asks the source for everything that reading needs, and logs what is
-// missing with its mend. A source that was read before is read on behind its
-// checkpoint, whatever its tables look like now.
-func preflight(ctx context.Context, reader *binlog.Reader, resumed bool, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	findings, err := reader.Check(ctx)
+// missing with its mend.
+func preflight(ctx context.Context, reader *binlog.Reader, at *checkpoint.Position, log *slog.Logger) error {
+	findings, err := checkReader(ctx, reader, at)
 	if err != nil {
 		return sourceError(findings, err)
 	}
 	var faults []binlog.Finding
 	for _, f := range findings {
-		if f.OK {
-			log.Debug("source checked", "check", f.Name, "detail", f.Detail)
+		switch {
+		case f.OK && f.Warning != "":
+			log.Warn("source checked", "check", f.Name, "detail", f.Detail, "warning", f.Warning)
 			continue
-		}
-		if f.Now && resumed {
-			log.Warn("source check failed; reading goes on behind the checkpoint, up to a row that this concerns", "check", f.Name, "detail", f.Detail, "fix", f.Fix)
+		case f.OK:
+			log.Debug("source checked", "check", f.Name, "detail", f.Detail)
 			continue
 		}
 		faults = append(faults, f)
