@@ -26,8 +26,12 @@ const (
 	HeaderDeadReason     = "Outbox-Dead-Reason"
 	HeaderDeadAttempts   = "Outbox-Dead-Attempts"
 	HeaderDeadAt         = "Outbox-Dead-At"
+	HeaderDeadConsumer   = "Outbox-Dead-Consumer" // who gave a message up; absent where a relay quarantined a row
+	HeaderDeadStack      = "Outbox-Dead-Stack"    // of a handler's panic, its lines parted by " | "
+	HeaderDeadReplays    = "Outbox-Dead-Replays"  // how often it was replayed before; also on a replay
 	HeaderOriginSubject  = "Outbox-Origin-Subject"
 	HeaderOriginSequence = "Outbox-Origin-Sequence"
+	HeaderOriginTime     = "Outbox-Origin-Time"  // when it was published first, RFC 3339
 	HeaderDeadHeaders    = "Outbox-Dead-Headers" // a row's headers column that could not be read, base64
 	HeaderDeadPart       = "Outbox-Dead-Part"    // "2/3": a payload larger than a message, in parts; "headers 1/1": its headers
 )

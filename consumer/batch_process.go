@@ -72,12 +72,16 @@ func distinct(group []*delivery) (groups [][]*delivery) {
 // runGroup runs the handler once for all of the group, settles what that made
 // certain, and returns the rest in parts that are to be run again.
 func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
-	turn, ok := e.breaker.enter(e.stopping)
-	if !ok || e.work.Err() != nil {
+	turn, leave, ok := e.turn(e.stopping)
+	if !ok {
 		e.settleAll(group, Outcome{Kind: Deferred, Err: errNotRun, Delay: handBackDelay})
 		return nil
 	}
-	defer e.breaker.leave(turn)
+	defer leave()
+	if e.work.Err() != nil {
+		e.settleAll(group, Outcome{Kind: Deferred, Err: errNotRun, Delay: handBackDelay})
+		return nil
+	}
 	msgs := make([]*Message, len(group))
 	for i, d := range group {
 		msgs[i] = d.msg

@@ -102,17 +102,6 @@ func newBreaker(cfg BreakerConfig, p policy, l *ledger, log *slog.Logger, hook f
 	return &breaker{cfg: cfg, policy: p, ledger: l, log: log, hook: hook, others: others, changed: make(chan struct{})}
 }
 
-// run makes an attempt when it may be made, and says what its outcome means
-// beside all others.
-func (b *breaker) run(d *delivery, stop <-chan struct{}, attempt func() Outcome) Outcome {
-	p, ok := b.enter(stop)
-	if !ok {
-		return Outcome{Kind: Deferred, Err: fmt.Errorf("%w: %w", errNotRun, errStopping), Delay: handBackDelay}
-	}
-	defer b.leave(p)
-	return b.judge(d, p, attempt())
-}
-
 // pass is the leave to run one attempt. It has to be given back.
 type pass struct {
 	at    time.Time

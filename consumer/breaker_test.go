@@ -115,7 +115,7 @@ func (p *modelProcess) work() {
 func (p *modelProcess) handle(msg *modelMessage) {
 	d := &delivery{msg: &Message{Sequence: msg.sequence}, at: place{"S", msg.sequence}, delivered: msg.delivered}
 	d.msg.Attempt = p.ledger.attempt(d)
-	out := p.breaker.run(d, p.stop, func() Outcome {
+	out := p.run(d, func() Outcome {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-p.stop:
@@ -131,6 +131,15 @@ func (p *modelProcess) handle(msg *modelMessage) {
 		return p.policy.decide(err, d.msg.Attempt, false)
 	})
 	p.settle(d, msg, out)
+}
+
+func (p *modelProcess) run(d *delivery, attempt func() Outcome) Outcome {
+	turn, ok := p.breaker.enter(p.stop)
+	if !ok {
+		return Outcome{Kind: Deferred}
+	}
+	defer p.breaker.leave(turn)
+	return p.breaker.judge(d, turn, attempt())
 }
 
 func (p *modelProcess) settle(d *delivery, msg *modelMessage, out Outcome) {

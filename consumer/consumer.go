@@ -32,6 +32,7 @@ type Consumer struct {
 	holding  atomic.Int64 // by lanes
 	ledger   *ledger
 	breaker  *breaker
+	slots    chan struct{} // one for each handler that may run
 	counts   counters
 }
 
@@ -180,6 +181,7 @@ func (c *Consumer) begin() error {
 	if len(c.faults) > 0 {
 		return fmt.Errorf("consumer: %w", errors.Join(c.faults...))
 	}
+	c.slots = make(chan struct{}, c.cfg.Concurrency)
 	c.started = true
 	return nil
 }

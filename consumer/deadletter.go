@@ -57,8 +57,10 @@ func (e *engine) bury(d *delivery, reason error) error {
 
 // deadLetter is the message as it was and why it died. The broker's own headers
 // are left off: most are commands that would be carried out again, and a dead
-// letter does not expire. The ID makes a second copy, written because the
-// process died before it could terminate the message, a duplicate for the broker.
+// letter does not expire. Its ID makes a second copy, written because the process
+// died before it could terminate the message, a duplicate for the broker for a day.
+// A later one is a second dead letter of the same origin; its replay is a duplicate
+// for the inbox.
 func (e *engine) deadLetter(d *delivery, reason error) *nats.Msg {
 	topic := d.msg.Topic
 	if binjet.CheckTopic(topic) != nil {
@@ -71,11 +73,49 @@ func (e *engine) deadLetter(d *delivery, reason error) *nats.Msg {
 			dead.Header[name] = values
 		}
 	}
-	dead.Header.Set(binjet.HeaderDeadReason, deadletter.Reason(reason.Error()))
-	dead.Header.Set(binjet.HeaderDeadAttempts, strconv.Itoa(d.msg.Attempt))
-	dead.Header.Set(binjet.HeaderDeadAt, time.Now().UTC().Format(binjet.CreatedAtLayout))
-	dead.Header.Set(binjet.HeaderOriginSubject, d.msg.Subject)
-	dead.Header.Set(binjet.HeaderOriginSequence, strconv.FormatUint(d.msg.Sequence, 10))
-	dead.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%d.%d", e.cfg.Name, d.msg.Sequence, d.msg.Published.UnixNano()))
+	set := func(name, value string) { dead.Header[name] = []string{value} }
+	set(binjet.HeaderDeadReason, deadletter.Reason(reason.Error()))
+	set(binjet.HeaderDeadAttempts, strconv.Itoa(d.msg.Attempt))
+	set(binjet.HeaderDeadAt, time.Now().UTC().Format(binjet.CreatedAtLayout))
+	set(binjet.HeaderDeadConsumer, e.cfg.Name)
+	set(binjet.HeaderDeadReplays, strconv.Itoa(d.msg.Replayed))
+	set(binjet.HeaderOriginSubject, d.msg.Subject)
+	set(binjet.HeaderOriginSequence, strconv.FormatUint(d.msg.Sequence, 10))
+	set(binjet.HeaderOriginTime, d.msg.Published.UTC().Format(time.RFC3339Nano))
+	set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%d.%d.%d", e.cfg.Name, d.msg.Sequence, d.msg.Published.UnixNano(), d.msg.Replayed))
+	var panicked *PanicError
+	if errors.As(reason, &panicked) {
+		set(binjet.HeaderDeadStack, deadletter.Stack(panicked.Stack))
+	}
+	e.trim(dead)
 	return dead
+}
+
+// What the broker takes: of headers, and of those that the client adds.
+const (
+	maxHeaderBytes = 64<<10 - 1
+	sentHeaders    = 128 // Nats-Expected-Stream
+)
+
+// trim makes a dead letter as small as it has to be, at the cost of the stack
+// first, then of the reason.
+func (e *engine) trim(dead *nats.Msg) {
+	for _, name := range []string{binjet.HeaderDeadStack, binjet.HeaderDeadReason} {
+		size := headerBytes(dead.Header) + sentHeaders
+		room := maxHeaderBytes - size
+		if limit := e.js.Conn().MaxPayload(); limit > 0 {
+			room = min(room, int(limit)-size-len(dead.Data))
+		}
+		deadletter.Trim(dead.Header, name, room)
+	}
+}
+
+func headerBytes(h nats.Header) int {
+	n := len("NATS/1.0\r\n\r\n")
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return n
 }

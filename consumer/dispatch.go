@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,12 +38,15 @@ var errStopping = errors.New("the consumer is stopping")
 // of the name share, first come, first served. It is the durable's feed as well.
 type queue struct {
 	*engine
-	waiting chan *delivery
-	roomier chan struct{} // has room for one: "there is less held than before"
+	capacity int
+	holds    atomic.Int64
+	waiting  chan *delivery
+	roomier  chan struct{} // has room for one: "there is less held than before"
 }
 
-func newQueue(e *engine) *queue {
-	return &queue{e, make(chan *delivery, 2*e.cfg.capacity()+64), make(chan struct{}, 1)}
+// newQueue returns a queue that asks for so many messages.
+func newQueue(e *engine, capacity int) *queue {
+	return &queue{engine: e, capacity: capacity, waiting: make(chan *delivery, 2*capacity+64), roomier: make(chan struct{}, 1)}
 }
 
 func (q *queue) open(ctx context.Context) (streamName, durable string, err error) {
@@ -63,8 +67,8 @@ func (q *queue) open(ctx context.Context) (streamName, durable string, err error
 
 // room asks once half of all places are free.
 func (q *queue) room() int {
-	free := q.cfg.capacity() - q.held.count()
-	if free < (q.cfg.capacity()+1)/2 {
+	free := q.capacity - int(q.holds.Load())
+	if free < (q.capacity+1)/2 {
 		return 0
 	}
 	return free
@@ -77,15 +81,19 @@ func (q *queue) unbroken() bool { return false }
 
 // accept puts a message into the queue; one too many is handed back.
 func (q *queue) accept(in incoming) error {
-	d := q.decoded(in.raw, in.meta.Sequence.Stream, in.meta.Timestamp)
+	q.take(q.decoded(in.raw, in.meta.Sequence.Stream, in.meta.Timestamp), in)
+	return nil
+}
+
+func (q *queue) take(d *delivery, in incoming) {
 	d.at.stream, d.durable, d.delivered, d.msg.Attempt = in.stream, in.durable, in.meta.NumDelivered, int(in.meta.NumDelivered)
 	q.held.add(d)
+	q.holds.Add(1)
 	select {
 	case q.waiting <- d:
 	default:
 		q.settle(d, Outcome{Kind: Deferred, Err: errors.New("more came than was asked for"), Delay: handBackDelay})
 	}
-	return nil
 }
 
 func (q *queue) confirm(*delivery) error { return nil }
@@ -115,6 +123,7 @@ func (q *queue) following(over <-chan time.Time) *delivery {
 
 func (q *queue) conclude(d *delivery, out Outcome) error {
 	err := q.held.settle(d, verdict(out))
+	q.holds.Add(-1)
 	select {
 	case q.roomier <- struct{}{}:
 	default:

@@ -54,7 +54,7 @@ func (l *ledger) number(d *delivery) int {
 	}
 	// A message that was published before its DeliverAt was surely held back once,
 	// by whatever process.
-	if d.delivered > 1 && d.msg.DeliverAt.After(d.msg.Published) {
+	if d.delivered > 1 && d.msg.Replayed == 0 && d.msg.DeliverAt.After(d.msg.Published) {
 		return int(d.delivered) - 1
 	}
 	return int(d.delivered)

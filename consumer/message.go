@@ -36,6 +36,10 @@ type Message struct {
 	// Deliveries that did not run the handler are not counted as far as this
 	// process knows of them; a process that was killed counts.
 	Attempt int
+	// Replayed is how often the message was a dead letter that was put back; 0 when
+	// it comes from the stream itself. Subject, Sequence and Published are those of
+	// the first time, also then. A replay does not expire.
+	Replayed int
 }
 
 // errUndecodable marks a message that no retry will make readable.

@@ -46,7 +46,7 @@ func (e *engine) single(r *route, d *delivery) {
 			e.workers.Go(e.worker)
 		}
 	}()
-	out := e.breaker.run(d, runenv.From(e.context(d)).Stopping, func() Outcome { return e.attempt(r, d) })
+	out := e.try(r, d)
 	finished = true
 	e.settle(d, out)
 }
@@ -77,6 +77,38 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 			"its handler may be killing the process", d.delivered, e.cfg.MaxDeliver)}
 	}
 	return r, Outcome{}
+}
+
+// try runs the handler when its turn has come, and says what that means beside all
+// other attempts.
+func (e *engine) try(r *route, d *delivery) Outcome {
+	turn, leave, ok := e.turn(runenv.From(e.context(d)).Stopping)
+	if !ok {
+		return Outcome{Kind: Deferred, Err: errNotRun, Delay: handBackDelay}
+	}
+	defer leave()
+	return e.breaker.judge(d, turn, e.attempt(r, d))
+}
+
+// turn waits until a handler may run: for the breaker, and until fewer than
+// Concurrency run. It is not ok when the handler is not to begin any more.
+func (e *engine) turn(stop <-chan struct{}) (p pass, leave func(), ok bool) {
+	if p, ok = e.breaker.enter(stop); !ok {
+		return p, nil, false
+	}
+	leave = func() { <-e.slots; e.breaker.leave(p) }
+	select {
+	case e.slots <- struct{}{}:
+		return p, leave, true
+	default:
+	}
+	select {
+	case e.slots <- struct{}{}:
+		return p, leave, true
+	case <-stop:
+		e.breaker.leave(p)
+		return p, nil, false
+	}
 }
 
 // attempt runs the handler once.

@@ -38,8 +38,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	workCtx, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
 	env := runenv.Env{Codecs: c.cfg.Codecs, Stopping: c.stopping}
-	e := &engine{Consumer: c, work: runenv.With(workCtx, env)}
+	e := &engine{Consumer: c, work: runenv.With(workCtx, env), ready: make(chan struct{})}
 	source := e.source()
+	again := newReplays(e)
 	stopBeats := e.startHeartbeats()
 	defer stopBeats()
 	stopUpkeep := e.allowUpkeep(ctx)
@@ -47,10 +48,14 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for range c.cfg.Concurrency {
 		e.workers.Go(e.worker)
 	}
+	again.workers.Go(again.worker)
+	stopReplays := again.start(ctx)
 	err := source.run(ctx)
+	stopReplays()
 	close(c.stopping)
 	e.dispatch.close()
-	err = errors.Join(err, e.drain(cancelWork))
+	again.close()
+	err = errors.Join(err, e.drain(cancelWork, &again.workers))
 	source.leave()
 	if nc := c.js.Conn(); nc.IsConnected() {
 		if flushErr := nc.FlushTimeout(flushTimeout); flushErr != nil {
@@ -73,10 +78,15 @@ func (e *engine) source() source {
 	if e.cfg.Ordered == ByKey {
 		l := newLanes(e)
 		e.dispatch = l
-		e.breaker.others = l.othersFail
+		e.breaker.others = func(d *delivery) (bool, error) {
+			if d.item == nil { // a replay
+				return e.othersFail(d)
+			}
+			return l.othersFail(d)
+		}
 		return newGroup(e, l)
 	}
-	q := newQueue(e)
+	q := newQueue(e, e.cfg.capacity())
 	e.dispatch = q
 	return q
 }
@@ -88,8 +98,10 @@ type engine struct {
 	work     context.Context // of handlers; outlives Run's until DrainTimeout
 	workers  sync.WaitGroup
 	// What each session learns about the stream, before it delivers.
-	partitions atomic.Int32 // how subjects are built
-	replicas   atomic.Int32 // for the dead letters
+	partitions atomic.Int32  // how subjects are built
+	replicas   atomic.Int32  // for the dead letters
+	ready      chan struct{} // closed when the first session is open
+	readyOnce  sync.Once
 	upkeep     upkeep
 }
 
@@ -168,9 +180,9 @@ func (e *engine) persist(ctx context.Context, do func(context.Context) (opened b
 }
 
 // drain waits for the workers, and cancels the handlers when that takes too long.
-func (e *engine) drain(cancel context.CancelCauseFunc) error {
+func (e *engine) drain(cancel context.CancelCauseFunc, others *sync.WaitGroup) error {
 	done := make(chan struct{})
-	go func() { e.workers.Wait(); close(done) }()
+	go func() { e.workers.Wait(); others.Wait(); close(done) }()
 	timeout := time.NewTimer(e.cfg.DrainTimeout)
 	defer timeout.Stop()
 	select {

@@ -29,8 +29,16 @@ type world struct {
 
 func newWorld(t *testing.T, metadata ...string) *world {
 	t.Helper()
-	srv := natstest.Start(t)
-	nc := srv.Connect(t)
+	return worldOn(t, natstest.Start(t), nil, metadata...)
+}
+
+// worldOn is a world on a server that the test started.
+func worldOn(t *testing.T, srv *natstest.Server, opt nats.Option, metadata ...string) *world {
+	t.Helper()
+	if opt == nil {
+		opt = nats.Name("test")
+	}
+	nc := srv.Connect(t, opt)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/deadletter"
 )
 
 // Headers of the broker that the publisher sets.
@@ -31,7 +32,7 @@ const maxHeaderBytes = 64<<10 - 1 - overhead
 type encoder struct {
 	source, prefix string
 	partitions     int
-	maxPayload     func() int64 // what broker and stream take; it may change on reconnect
+	maxPayload     func() int64 // what broker and stream take of an event; it may change on reconnect
 }
 
 // encode returns the message as it will be published, without the batch
@@ -63,10 +64,11 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	msg := &nats.Msg{Subject: binjet.Subject(e.prefix, m.Topic, m.Key, e.partitions), Header: h, Data: m.Payload}
 	size := msg.Size() + overhead
 	if n, limit := int64(size-len(msg.Subject)), e.maxPayload(); limit > 0 && n > limit { // the broker does not count the subject
-		return nil, 0, fmt.Errorf("it is %d bytes with its headers and those of its batch, more than the %d that the broker takes (max_payload, or the stream's max_msg_size)", n, limit)
+		return nil, 0, fmt.Errorf("it is %d bytes with its headers and those of its batch, more than the %d that the broker takes (the stream's max_msg_size, or max_payload less %d for what a dead letter adds)",
+			n, limit, deadletter.Room)
 	}
-	if n := size - overhead - len(msg.Subject) - len(msg.Data); n > maxHeaderBytes {
-		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes", n, maxHeaderBytes)
+	if n := size - overhead - len(msg.Subject) - len(msg.Data); n > maxHeaderBytes-deadletter.Room {
+		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes of a message that may become a dead letter", n, maxHeaderBytes-deadletter.Room)
 	}
 	if ttl, ok := h[binjet.HeaderTTL]; ok && !validTTL(ttl) {
 		return nil, 0, fmt.Errorf("its header %s is %q, which the broker refuses: give whole seconds", binjet.HeaderTTL, ttl)

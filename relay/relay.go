@@ -13,6 +13,7 @@ import (
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/deadletter"
 )
 
 // Relay publishes one source to one stream. Any number of them may run with the
@@ -221,7 +222,20 @@ func (r *Relay) settled(v verdict, cause error) {
 }
 
 func (r *Relay) encoder() encoder {
-	return encoder{source: r.cfg.Name, prefix: r.cfg.SubjectPrefix, partitions: r.cfg.Partitions, maxPayload: r.maxPayload}
+	return encoder{source: r.cfg.Name, prefix: r.cfg.SubjectPrefix, partitions: r.cfg.Partitions, maxPayload: r.maxEvent}
+}
+
+// maxEvent is the largest event that broker and stream take, when it has to fit as
+// a dead letter too.
+func (r *Relay) maxEvent() int64 {
+	limit := r.cfg.Conn.MaxPayload()
+	if limit > 0 {
+		limit = max(limit-deadletter.Room, 1)
+	}
+	if s := r.maxMsgSize.Load(); s > 0 && (limit <= 0 || s < limit) {
+		return s
+	}
+	return limit
 }
 
 // maxPayload is the largest message that broker and stream take.
