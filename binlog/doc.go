@@ -22,6 +22,7 @@
 //	  - The stream keeps the position: a GTID set of our own that grows by one
 //	    member per yielded group. Each new connection resumes from that set, so a
 //	    lost connection can neither lose nor repeat anything.
+//	    On MySQL without GTIDs it is a file and an offset, which a cursor counts in 64 bits.
 //
 // # A transaction larger than memory
 //
