@@ -23,8 +23,10 @@ type Checkpoint struct {
 	Source string `json:"source"`
 	// Epoch counts take-overs. It never decreases on a stream that keeps its data.
 	Epoch uint64 `json:"epoch"`
-	// Instance is the process that wrote it.
-	Instance string `json:"instance"`
+	// Instance is the process that wrote it, Since when its epoch began, by its clock;
+	// zero in records of before.
+	Instance string    `json:"instance"`
+	Since    time.Time `json:"since,omitzero"`
 	// Nonce is unique to the write, so that a writer that lost the reply can tell
 	// whether its own write is what the stream holds.
 	Nonce string `json:"nonce"`

@@ -49,9 +49,13 @@ func TestHandOver(t *testing.T) {
 	src.commit(1, nil)
 	eventually(t, "a publishes", published(a, 1))
 	b, ofB := relayOf("b")
+	since := a.Status().Checkpoint.Since
 
 	ofA.cut.Store(true)
 	eventually(t, "b leads", leads(b))
+	if old, now := a.Status().Checkpoint, b.Status().Checkpoint; now.Epoch == 2 && !now.Since.After(since) || old.Epoch == 1 && !old.Since.Equal(since) {
+		t.Errorf("a led since %s, %s; b since %s", since, old.Since, now.Since)
+	}
 	if role := a.Status().Role; role != Standby {
 		t.Errorf("a is %s", role)
 	}

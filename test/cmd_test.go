@@ -111,6 +111,8 @@ func cmdRun(t *testing.T, w *cmdWorld) {
 	first.eventually(t, "/readyz", 200, `"role": "leader"`)
 	second := w.start(t, nil)
 	second.eventually(t, "/readyz", 200, `"role": "standby"`)
+	second.eventually(t, "/readyz", 200, `"leader_since": "20`)
+	second.eventually(t, "/metrics", 200, "\nbinjet_leader_info{instance=\"")
 	w.insert(t, "a")
 	first.eventually(t, "/metrics", 200, "\nbinjet_events_published_total{source=\""+w.schema+"\"} 1\n")
 	first.eventually(t, "/healthz", 200, "ok")

@@ -43,7 +43,7 @@ func TestSourceTrouble(t *testing.T) {
 				name string
 				run  func(*testing.T, *troubled, *proxy)
 			}{
-				{"silence", troubleSilence}, {"kill", troubleKill}, {"password", troublePassword},
+				{"slow", troubleSlow}, {"silence", troubleSilence}, {"kill", troubleKill}, {"password", troublePassword},
 				{"tls", troubleTLS}, {"pause", troublePause}, {"restart", troubleRestart},
 			} {
 				t.Run(trouble.name, func(t *testing.T) {
@@ -105,6 +105,22 @@ func troubleSilence(t *testing.T, c *troubled, p *proxy) {
 	p.silence(true)
 	c.lost(t, "timeout")
 	p.silence(false)
+}
+
+// troubleSlow: what comes trickles in. That is no lost connection.
+func troubleSlow(t *testing.T, c *troubled, p *proxy) {
+	p.slow(true)
+	defer p.slow(false)
+	c.cut(t) // so that connecting and verifying is slow, too
+	c.daemon.eventually(t, "/metrics", 200, "\nbinjet_source_connected{source=\"trouble\"} 0\n")
+	c.goesOn(t, "slowly")
+	before := strings.Count(c.daemon.text(), "source is not connected")
+	for _, id := range []string{"slowly-1", "slowly-2", "slowly-3"} {
+		c.goesOn(t, id)
+	}
+	if n := strings.Count(c.daemon.text(), "source is not connected"); n != before {
+		t.Errorf("lost %d times while it was slow", n-before)
+	}
 }
 
 func troubleKill(t *testing.T, c *troubled, _ *proxy) {
@@ -181,6 +197,7 @@ type proxy struct {
 
 	mu     sync.Mutex
 	silent bool
+	crawls bool
 	conns  []net.Conn
 }
 
@@ -221,14 +238,20 @@ func (p *proxy) forward(from, to net.Conn) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
 	swallowed := false
+	size := len(buf)
 	for {
-		n, err := from.Read(buf)
+		n, err := from.Read(buf[:size])
 		if err != nil {
 			return
 		}
 		p.mu.Lock()
 		swallowed = swallowed || p.silent // a hole in the middle would be another fault
+		crawls := p.crawls
 		p.mu.Unlock()
+		if size = len(buf); crawls {
+			size = 512
+			<-time.After(20 * time.Millisecond)
+		}
 		if swallowed {
 			continue
 		}
@@ -242,6 +265,13 @@ func (p *proxy) silence(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.silent = on
+}
+
+// slow lets through some 25 KB a second, a little at a time.
+func (p *proxy) slow(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.crawls = on
 }
 
 func (p *proxy) close() {

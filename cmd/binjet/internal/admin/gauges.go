@@ -14,7 +14,7 @@ import (
 type gauges struct {
 	watch *Watch
 
-	role, epoch, sequence, age, published, connected, broker, lag, ready, undecided, oldestXA *prometheus.Desc
+	role, leader, leaderSince, epoch, sequence, age, published, connected, broker, lag, ready, undecided, oldestXA *prometheus.Desc
 }
 
 func newGauges(w *Watch) *gauges {
@@ -22,14 +22,16 @@ func newGauges(w *Watch) *gauges {
 		return prometheus.NewDesc("binjet_"+name, help, labels, nil)
 	}
 	return &gauges{
-		watch:     w,
-		role:      desc("relay_role", "1 for the role that this process has.", "role"),
-		epoch:     desc("relay_epoch", "Take-overs of the source so far, by the newest checkpoint known."),
-		sequence:  desc("checkpoint_sequence", "Sequence in the stream of the newest checkpoint known."),
-		age:       desc("checkpoint_age_seconds", "Time since this process last saw a new checkpoint in the stream."),
-		published: desc("last_published_timestamp_seconds", "When the source committed the last transaction that is in the stream. It stands still while there is nothing to publish."),
-		connected: desc("source_connected", "1 while the leader's binlog connection is open."),
-		broker:    desc("nats_connected", "1 while NATS is connected."),
+		watch:       w,
+		role:        desc("relay_role", "1 for the role that this process has.", "role"),
+		leader:      desc("leader_info", "1 for the instance that wrote the newest checkpoint known.", "instance"),
+		leaderSince: desc("leader_since_timestamp_seconds", "When that instance took over, by its clock."),
+		epoch:       desc("relay_epoch", "Take-overs of the source so far, by the newest checkpoint known."),
+		sequence:    desc("checkpoint_sequence", "Sequence in the stream of the newest checkpoint known."),
+		age:         desc("checkpoint_age_seconds", "Time since this process last saw a new checkpoint in the stream."),
+		published:   desc("last_published_timestamp_seconds", "When the source committed the last transaction that is in the stream. It stands still while there is nothing to publish."),
+		connected:   desc("source_connected", "1 while the leader's binlog connection is open."),
+		broker:      desc("nats_connected", "1 while NATS is connected."),
 		lag: desc("lag_seconds", "How far the stream may be behind the source: age of the oldest transaction read and not published, "+
 			"lateness of the last one when it was read, or time since the source was lost. Leader only."),
 		ready:     desc("ready", "1 while /readyz says so."),
@@ -40,7 +42,7 @@ func newGauges(w *Watch) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.role, g.epoch, g.sequence, g.age, g.published, g.connected, g.broker, g.lag, g.ready, g.undecided, g.oldestXA} {
+	for _, d := range []*prometheus.Desc{g.role, g.leader, g.leaderSince, g.epoch, g.sequence, g.age, g.published, g.connected, g.broker, g.lag, g.ready, g.undecided, g.oldestXA} {
 		out <- d
 	}
 }
@@ -64,13 +66,17 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		send(g.role, one(status.Role == role), string(role))
 	}
 	if status.Seq > 0 {
+		send(g.leader, 1, status.Leader)
+		if since := status.Checkpoint.Since; !since.IsZero() {
+			send(g.leaderSince, float64(since.UnixMicro())/1e6)
+		}
 		send(g.epoch, float64(status.Checkpoint.Epoch))
 		send(g.sequence, float64(status.Seq))
 		send(g.age, g.watch.now().Sub(status.Stored).Seconds())
 		if last := status.Checkpoint.Last; last != nil {
 			send(g.published, float64(last.Committed.UnixMicro())/1e6)
 		}
-		n, oldest := undecidedXA(status.Checkpoint.XA, g.watch.now())
+		n, _, oldest := undecidedXA(status.Checkpoint.XA, g.watch.now())
 		send(g.undecided, float64(n))
 		send(g.oldestXA, oldest.Seconds())
 	}
@@ -83,15 +89,17 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// undecidedXA counts those that keep outbox rows back, and how long the oldest has.
-func undecidedXA(list []checkpoint.XA, now time.Time) (n int, oldest time.Duration) {
+// undecidedXA counts those that keep outbox rows back, which of them is the oldest, and for how long it has.
+func undecidedXA(list []checkpoint.XA, now time.Time) (n int, xid string, oldest time.Duration) {
 	for _, x := range list {
-		if x.Rows > 0 {
-			n++
-			oldest = max(oldest, now.Sub(x.Since))
+		if x.Rows == 0 {
+			continue
+		}
+		if n++; n == 1 || now.Sub(x.Since) > oldest {
+			xid, oldest = x.XID, now.Sub(x.Since)
 		}
 	}
-	return n, oldest
+	return n, xid, oldest
 }
 
 func one(b bool) float64 {

@@ -13,10 +13,13 @@ type Report struct {
 	Reasons []string `json:"reasons,omitempty"` // why not
 	Source  string   `json:"source"`
 
-	Role       relay.Role        `json:"role,omitempty"`
-	Since      *time.Time        `json:"since,omitempty"`  // of the role
-	Leader     string            `json:"leader,omitempty"` // instance that wrote the checkpoint
-	Events     uint64            `json:"events"`           // published by this process
+	Role  relay.Role `json:"role,omitempty"`
+	Since *time.Time `json:"since,omitempty"` // of the role
+	// Leader is the instance that wrote the checkpoint, LeaderSince when it took over.
+	Leader      string     `json:"leader,omitempty"`
+	LeaderSince *time.Time `json:"leader_since,omitempty"`
+
+	Events     uint64            `json:"events"` // published by this process
 	Checkpoint *CheckpointReport `json:"checkpoint,omitempty"`
 }
 
@@ -28,6 +31,15 @@ type CheckpointReport struct {
 	Count      uint64  `json:"events"` // of the source, in all
 	Position   string  `json:"position"`
 	Released   bool    `json:"released,omitempty"`
+
+	XA *XAReport `json:"xa_undecided,omitempty"`
+}
+
+// XAReport is about the XA transactions that keep outbox rows back.
+type XAReport struct {
+	Count         int     `json:"count"`
+	OldestXID     string  `json:"oldest_xid"`
+	OldestSeconds float64 `json:"oldest_seconds"`
 }
 
 // Report judges the state of now.
@@ -47,6 +59,12 @@ func (w *Watch) Report() Report {
 		c := status.Checkpoint
 		r.Checkpoint = &CheckpointReport{Seq: status.Seq, Epoch: c.Epoch, AgeSeconds: now.Sub(status.Stored).Seconds(),
 			Count: c.Count, Position: c.Where(), Released: c.Released}
+		if !c.Since.IsZero() {
+			r.LeaderSince = &c.Since
+		}
+		if n, xid, age := undecidedXA(c.XA, now); n > 0 {
+			r.Checkpoint.XA = &XAReport{Count: n, OldestXID: xid, OldestSeconds: age.Seconds()}
+		}
 	}
 	r.Reasons = reasons(status, link, broker, now, w.stale)
 	r.Ready = len(r.Reasons) == 0

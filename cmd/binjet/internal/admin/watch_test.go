@@ -30,7 +30,7 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{Watch: NewWatch("shop", time.Second, 2*time.Second), clock: time.Unix(1_000_000, 0)}
 	b.now = func() time.Time { return b.clock }
-	b.status = relay.Status{Role: relay.Leader, Seq: 7, Stored: b.clock, Leader: "me", Checkpoint: checkpoint.Checkpoint{Epoch: 3, Instance: "me",
+	b.status = relay.Status{Role: relay.Leader, Seq: 7, Stored: b.clock, Leader: "me", Checkpoint: checkpoint.Checkpoint{Epoch: 3, Instance: "me", Since: b.clock.Add(-time.Hour),
 		Position: checkpoint.Position{XA: []checkpoint.XA{{XID: "a", Since: b.clock.Add(-time.Hour)}, {XID: "b", Since: b.clock.Add(-time.Minute), Rows: 1}}}}}
 	b.Attach(func() relay.Status { return b.status })
 	return b
@@ -165,10 +165,14 @@ func TestEndpoints(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &r); err != nil || code != 200 || !r.Ready || r.Role != relay.Leader || r.Checkpoint.Seq != 7 {
 		t.Errorf("readyz: %d %s (%v)", code, body, err)
 	}
+	if x := r.Checkpoint.XA; x == nil || x.Count != 1 || x.OldestXID != "b" || x.OldestSeconds < 60 || r.LeaderSince == nil || !r.LeaderSince.Equal(b.clock.Add(-time.Hour)) {
+		t.Errorf("readyz: %s", body)
+	}
 	_, metrics := get(t, server, "/metrics")
 	for _, line := range []string{
 		`binjet_events_published_total{source="shop"} 2`, `binjet_batches_total{source="shop"} 1`, `binjet_checkpoints_total{source="shop"} 2`,
 		`binjet_relay_role{role="leader",source="shop"} 1`, `binjet_relay_role{role="standby",source="shop"} 0`,
+		`binjet_leader_info{instance="me",source="shop"} 1`, `binjet_leader_since_timestamp_seconds{source="shop"} 996400`,
 		`binjet_relay_epoch{source="shop"} 3`, `binjet_checkpoint_sequence{source="shop"} 7`, `binjet_settlements_total{source="shop",verdict="resend"} 1`,
 		`binjet_commit_to_published_seconds_sum{source="shop"} 0`, `binjet_source_rows_total{source="shop"} 2`, `binjet_lag_seconds{source="shop"} 0`,
 		`binjet_ready{source="shop"} 1`, `binjet_xa_undecided{source="shop"} 1`, `binjet_xa_oldest_seconds{source="shop"} `, `binjet_source_connected{source="shop"} 1`, `binjet_nats_connected{source="shop"} 1`, "go_goroutines ", "process_start_time_seconds ",
