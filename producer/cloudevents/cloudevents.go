@@ -9,7 +9,8 @@
 // so on, percent-encoded as it says; version 1.0.2, the last that was released, is
 // older than headers of NATS and knows structured mode only. The binding has the
 // content type in ce-datacontenttype; binjet writes it to Content-Type too, where
-// codecs and the bindings of other protocols look for it.
+// codecs and the bindings of other protocols look for it. The Go SDK of CloudEvents
+// reads such messages, but does not decode what is percent-encoded.
 package cloudevents
 
 import (

@@ -22,25 +22,34 @@ import (
 type servers struct {
 	mysql, mariadb func() (*dbserver.Server, error)
 	schemas        atomic.Int32
+
+	mu      sync.Mutex
+	started []*dbserver.Server
 }
 
 var shared = newServers()
 
 func newServers() *servers {
+	s := new(servers)
 	start := func(f dbserver.Flavor) func() (*dbserver.Server, error) {
 		return sync.OnceValues(func() (*dbserver.Server, error) {
-			return dbserver.Start(context.Background(), dbserver.Options{Flavor: f})
+			srv, err := dbserver.Start(context.Background(), dbserver.Options{Flavor: f})
+			if err == nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.started = append(s.started, srv)
+			}
+			return srv, err
 		})
 	}
-	return &servers{mysql: start(dbserver.MySQL), mariadb: start(dbserver.MariaDB)}
+	s.mysql, s.mariadb = start(dbserver.MySQL), start(dbserver.MariaDB)
+	return s
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, started := range []func() (*dbserver.Server, error){shared.mysql, shared.mariadb} {
-		if s, err := started(); err == nil {
-			_ = s.Close()
-		}
+	for _, srv := range shared.started {
+		_ = srv.Close()
 	}
 	// gorm never ends the goroutine of its cache of prepared statements.
 	if err := goleak.Find(goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1")); code == 0 && err != nil {
