@@ -1,11 +1,13 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/binjet/binjet/consumer/inbox"
+	"github.com/binjet/binjet/internal/runenv"
 )
 
 // batch fills a batch that begins with first, takes it to its end, and returns
@@ -72,13 +74,15 @@ func distinct(group []*delivery) (groups [][]*delivery) {
 // runGroup runs the handler once for all of the group, settles what that made
 // certain, and returns the rest in parts that are to be run again.
 func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
-	turn, leave, ok := e.turn(e.stopping)
+	ctx, done := e.together(group)
+	defer done()
+	turn, leave, ok := e.turn(runenv.From(ctx).Stopping)
 	if !ok {
 		e.settleAll(group, Outcome{Kind: Deferred, Err: errNotRun, Delay: handBackDelay})
 		return nil
 	}
 	defer leave()
-	if e.work.Err() != nil {
+	if ctx.Err() != nil {
 		e.settleAll(group, Outcome{Kind: Deferred, Err: errNotRun, Delay: handBackDelay})
 		return nil
 	}
@@ -88,7 +92,7 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 		e.cfg.Hooks.start(d.msg)
 	}
 	start := time.Now()
-	ends, err := r.batch.run(e.work, msgs)
+	ends, err := r.batch.run(ctx, msgs)
 	took := time.Since(start)
 	var rest []*delivery
 	for i, d := range group {
@@ -102,9 +106,9 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 		case errors.Is(ends[i], inbox.ErrDone):
 			e.settle(d, Outcome{Kind: Duplicate})
 		case len(rest) > 0: // the handler tells them from others: they are to blame themselves
-			e.settle(d, e.end(d, ends[i], took))
+			e.settle(d, e.end(ctx, d, ends[i], took))
 		default:
-			e.settle(d, e.breaker.judge(d, turn, e.end(d, ends[i], took)))
+			e.settle(d, e.breaker.judge(d, turn, e.end(ctx, d, ends[i], took)))
 		}
 	}
 	switch {
@@ -113,18 +117,18 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 	case errors.Is(err, errWithout):
 		return [][]*delivery{rest}
 	case err != nil && len(rest) > 1:
-		return e.part(rest, turn, err, took)
+		return e.part(ctx, rest, turn, err, took)
 	}
 	for _, d := range rest {
-		e.settle(d, e.breaker.judge(d, turn, e.end(d, err, took)))
+		e.settle(d, e.breaker.judge(d, turn, e.end(ctx, d, err, took)))
 	}
 	return nil
 }
 
 // end is how a delivery ends whose attempt ended with err.
-func (e *engine) end(d *delivery, err error, took time.Duration) Outcome {
+func (e *engine) end(ctx context.Context, d *delivery, err error, took time.Duration) Outcome {
 	e.logPanic(err, d.msg)
-	out := e.policy().decide(err, d.msg.Attempt, e.work.Err() != nil)
+	out := e.policy().decide(err, d.msg.Attempt, ctx.Err() != nil)
 	out.Took = took
 	return out
 }
@@ -132,14 +136,14 @@ func (e *engine) end(d *delivery, err error, took time.Duration) Outcome {
 // part halves messages that failed together, so that the one that is to blame
 // is found and its neighbours are handled. No error of several is a verdict about
 // one: where nothing is to be run again now, all come back later.
-func (e *engine) part(group []*delivery, turn pass, err error, took time.Duration) [][]*delivery {
+func (e *engine) part(ctx context.Context, group []*delivery, turn pass, err error, took time.Duration) [][]*delivery {
 	var later *retryError
 	switch {
-	case e.work.Err() != nil, errors.Is(err, errNotRun):
+	case ctx.Err() != nil, errors.Is(err, errNotRun):
 		e.settleAll(group, Outcome{Kind: Deferred, Err: err, Delay: handBackDelay, Took: took})
 		return nil
 	case errors.As(err, &later) && e.policy().decide(err, group[0].msg.Attempt, false).Kind == Retried:
-		e.putOff(group, turn, err, took)
+		e.putOff(ctx, group, turn, err, took)
 		return nil
 	}
 	e.breaker.inVain(group[0], turn, err)
@@ -151,12 +155,12 @@ func (e *engine) part(group []*delivery, turn pass, err error, took time.Duratio
 }
 
 // putOff gives back a batch whose handler asked for that. To the breaker it is one failure.
-func (e *engine) putOff(group []*delivery, turn pass, err error, took time.Duration) {
-	first := e.breaker.judge(group[0], turn, e.end(group[0], err, took))
+func (e *engine) putOff(ctx context.Context, group []*delivery, turn pass, err error, took time.Duration) {
+	first := e.breaker.judge(group[0], turn, e.end(ctx, group[0], err, took))
 	for i, d := range group {
 		out := first
 		if i > 0 && first.Kind == Retried {
-			out = e.end(d, err, took)
+			out = e.end(ctx, d, err, took)
 		}
 		e.settle(d, out)
 	}

@@ -364,3 +364,52 @@ func TestBatchMiddleware(t *testing.T) {
 		t.Fatalf("got %s, want %s", &got, want)
 	}
 }
+
+// A batch that has one message of a key does not wait for its time while the next
+// of that key waits for it.
+func TestBatchByKeyDoesNotWaitForItself(t *testing.T) {
+	w := newWorld(t)
+	c := w.consumer(w.ordered())
+	var seen log
+	c.HandleBatch(">", eight(), func(_ context.Context, msgs []*consumer.Message) error { seen.add(idsOf(msgs)); return nil })
+	w.load(0, 1, 10)
+	w.run(c)
+	eventually(t, "all but the last are handled", func() bool { return c.Stats().Handled == 9 })
+	if seen.String() != "k0.0 k0.1 k0.2 k0.3 k0.4 k0.5 k0.6 k0.7 k0.8" {
+		t.Errorf("batches are %s", &seen)
+	}
+}
+
+// When a share has to go to another process, the batch that has messages of it is
+// cancelled with it, and the other process handles what was in it.
+func TestBatchEndsWithAShareThatGoesElsewhere(t *testing.T) {
+	w := newWorld(t, "4")
+	cfg := w.ordered()
+	cfg.DrainTimeout, cfg.Concurrency = 10*time.Millisecond, 1
+	opts := consumer.BatchOptions{MaxMessages: 8, MaxWait: patience}
+	started := make(chan struct{}, 100)
+	ended := make(chan error, 100)
+	first := w.joinWith(cfg, func(c *consumer.Consumer) {
+		c.HandleBatch(">", opts, func(ctx context.Context, _ []*consumer.Message) error {
+			started <- struct{}{}
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return ctx.Err()
+		})
+	})
+	first.mayFail = true // it is cancelled at its end
+	w.load(4, 8, 1)
+	<-started
+	w.joinWith(cfg, func(c *consumer.Consumer) { c.HandleBatch(">", consumer.BatchOptions{MaxWait: time.Millisecond}, all) })
+	select {
+	case err := <-ended:
+		if !errors.Is(err, consumer.ErrDrainTimeout) {
+			t.Errorf("the batch was cancelled because of %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the batch goes on")
+	}
+	if s := first.Stats(); s.Retried+s.DeadLettered > 0 {
+		t.Errorf("got %+v", s)
+	}
+}

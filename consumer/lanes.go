@@ -137,10 +137,22 @@ func (l *lanes) following(over <-chan time.Time) *delivery {
 			}
 			continue
 		}
-		if !l.wait(wait, over) {
+		if over != nil && l.behind() || !l.wait(wait, over) {
 			return nil
 		}
 	}
+}
+
+// behind reports whether messages wait for the end of those under way. A batch
+// that waited for others would only keep these waiting.
+func (l *lanes) behind() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := -len(l.parked)
+	for s := range l.shares {
+		n += s.count - s.ready - s.running
+	}
+	return n > 0
 }
 
 // wait waits until pop may have something; false says that there is no more waiting.
