@@ -32,6 +32,7 @@ type Consumer struct {
 	holding  atomic.Int64 // by lanes
 	ledger   *ledger
 	breaker  *breaker
+	returned *returned
 	slots    chan struct{} // one for each handler that may run
 	counts   counters
 }
@@ -76,6 +77,7 @@ func newConsumer(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 	if js != nil {
 		c.held.nc = js.Conn()
 	}
+	c.returned = newReturned(c)
 	c.breaker = newBreaker(cfg.Breaker, c.policy(), c.ledger, c.log, cfg.Hooks.Breaker, c.othersFail)
 	return c, nil
 }

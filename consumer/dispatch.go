@@ -98,7 +98,12 @@ func (q *queue) take(d *delivery, in incoming) {
 
 func (q *queue) confirm(*delivery) error { return nil }
 
-func (q *queue) attempt(d *delivery) int { return q.ledger.attempt(d) }
+func (q *queue) attempt(d *delivery) int {
+	if !q.ledger.knows(d) { // another process had it
+		q.returned.learn()
+	}
+	return q.ledger.attempt(d)
+}
 
 func (q *queue) next() *delivery { return <-q.waiting }
 
@@ -121,7 +126,12 @@ func (q *queue) following(over <-chan time.Time) *delivery {
 	}
 }
 
+// conclude tells the broker. What is handed back without an attempt is written down
+// before, unless the message itself says so.
 func (q *queue) conclude(d *delivery, out Outcome) error {
+	if out.Kind == Deferred && !d.noted && (d.delivered > 1 || !errors.Is(out.Err, errHeldBack)) {
+		q.returned.note(int(q.replicas.Load()))
+	}
 	err := q.held.settle(d, verdict(out))
 	q.holds.Add(-1)
 	select {
@@ -131,16 +141,28 @@ func (q *queue) conclude(d *delivery, out Outcome) error {
 	return err
 }
 
+// close writes down what it hands back at once.
 func (q *queue) close() {
-	for {
+	var back []*delivery
+	for len(q.waiting) > 0 {
 		select {
 		case d := <-q.waiting:
-			q.settle(d, Outcome{Kind: Deferred, Err: errStopping, Delay: handBackDelay})
-		default:
-			close(q.waiting)
-			return
+			if !q.ledger.knows(d) {
+				q.returned.learn()
+			}
+			q.ledger.deferred(d)
+			d.noted = true
+			back = append(back, d)
+		default: // a worker was faster
 		}
 	}
+	if len(back) > 0 {
+		q.returned.note(int(q.replicas.Load()))
+	}
+	for _, d := range back {
+		q.settle(d, Outcome{Kind: Deferred, Err: errStopping, Delay: handBackDelay})
+	}
+	close(q.waiting)
 }
 
 // run implements source.

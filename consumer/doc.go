@@ -85,12 +85,27 @@
 // There is one breaker per Consumer, so handlers that depend on different things
 // are better kept in consumers of different names.
 //
-// The broker counts deliveries, not attempts. Deliveries that only held a message
-// back until its Outbox-Deliver-At are subtracted; other ones that did not run
-// the handler are subtracted as far as this process remembers them. A message
-// handed back at the end of Run costs the next process one attempt. A message
-// far above the limit without any result kills whoever handles it, and becomes a
-// dead letter unrun.
+// The broker counts deliveries, not attempts. Deliveries that did not run the
+// handler are subtracted: what is handed back unhandled at the end of Run, or was
+// cut short by it, is written to the bucket binjet-consumers before, for a week, so
+// that the other processes of the name know. Where that can't be written, and
+// when a process is killed, a delivery counts. A message far above the limit
+// without any result kills whoever handles it, and becomes a dead letter unrun.
+//
+// # Replay
+//
+// [DeadLetters] lists dead letters and puts them back for the consumer that gave
+// them up, and for no other. A replay is stored, on a subject of the dead-letter
+// stream that only that consumer reads, before the dead letter is removed. Done
+// twice or cut in the middle it runs once: the broker knows the second copy for a
+// day, and it has the message's own ID, which the inbox knows after that. It
+// begins at attempt 1, does not expire, and becomes a dead letter again when it
+// fails again. It runs behind everything that was handled meanwhile, also of its
+// key, and with Ordered: ByKey it may run beside another message of its key.
+//
+// The same dead letter is written once when its process dies before it has
+// terminated the message, and the next one takes less than a day. After that there
+// are two of one origin, and a replay of both is a duplicate for the inbox.
 //
 // A message waiting for its retry or its time stays within
 // Config.MaxAckPending. Many of them stop the consumer until some are due.

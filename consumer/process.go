@@ -69,7 +69,7 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 		return nil, e.policy().unknown(e.cfg.UnknownTopic, errNoHandler)
 	}
 	if wait := time.Until(msg.DeliverAt); wait > 0 {
-		return nil, Outcome{Kind: Deferred, Err: fmt.Errorf("held back until %s", msg.DeliverAt), Delay: wait}
+		return nil, Outcome{Kind: Deferred, Err: fmt.Errorf("%w: %s", errHeldBack, msg.DeliverAt), Delay: wait}
 	}
 	msg.Attempt = e.dispatch.attempt(d)
 	if e.policy().hopeless(msg.Attempt) {

@@ -115,6 +115,7 @@ type delivery struct {
 	at        place // where it was read; of a replay that is not msg.Sequence
 	durable   string
 	delivered uint64
+	noted     bool  // it is written down that this delivery was no attempt
 	err       error // it could not be decoded
 	item      *item // of an ordered consumer
 }
