@@ -18,6 +18,7 @@ type pager struct {
 	at       checkpoint.Position // what the rows are as of
 	progress checkpoint.Snapshot
 	newer    map[table]map[string]bool // rows that came after at
+	pace     *pace
 }
 
 // table yields one table, from where the progress stands.
@@ -38,9 +39,11 @@ func (p *pager) table(t table) error {
 			return err
 		}
 		p.progress.After = upto
+		p.progress.Rows += uint64(len(list))
 		if err := p.yield(list, invalid, false); err != nil {
 			return err
 		}
+		p.pace.report(p.progress, time.Now())
 	}
 	p.progress.Done = append(append([]string(nil), p.progress.Done...), t.String())
 	p.progress.Table, p.progress.After = "", ""
@@ -57,7 +60,7 @@ func (p *pager) end() error {
 	if err := p.yield(nil, nil, true); err != nil {
 		return err
 	}
-	p.log.Info("the snapshot is published", "position", p.at.Where())
+	p.log.Info("the snapshot is published", "position", p.at.Where(), "rows", p.progress.Rows, "took", time.Since(p.pace.began).Round(time.Millisecond))
 	return nil
 }
 

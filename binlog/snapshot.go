@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -46,9 +47,13 @@ func (s *stream) snapshot(ctx context.Context) error {
 		if pages.newer, err = s.between(ctx, view, at); err != nil {
 			return err
 		}
+		s.log.Info("going on with a snapshot that was cut", "position", pages.at.Where(), "done", pages.progress.Done,
+			"table", pages.progress.Table, "after", pages.progress.After, "rows", pages.progress.Rows, "estimated_rows", pages.progress.Estimate)
+	} else {
+		pages.progress.Estimate = s.estimate(ctx)
+		s.log.Info("publishing the rows of a snapshot", "position", pages.at.Where(), "estimated_rows", pages.progress.Estimate)
 	}
-	s.log.Info("publishing the rows of a snapshot", "position", pages.at.Where(), "done", pages.progress.Done,
-		"table", pages.progress.Table, "after", pages.progress.After)
+	pages.pace = newPace(s.log, pages.progress.Rows, time.Now())
 	for _, t := range s.tables.list {
 		if slices.Contains(pages.progress.Done, t.String()) {
 			continue

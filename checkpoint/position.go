@@ -61,9 +61,22 @@ type Snapshot struct {
 	After string   `json:"after,omitempty"`
 	// Begun tells a snapshot whose position (Resume) is fixed from one that has yet to start.
 	Begun bool `json:"begun,omitempty"`
+	// Rows are how many were read so far, Estimate about how many there are in all;
+	// 0 when that is not known. They are for people only.
+	Rows     uint64 `json:"rows,omitempty"`
+	Estimate uint64 `json:"estimate,omitempty"`
 	// Rescan is set when the snapshot mends a gap: of its rows, only those that the
 	// stream does not hold are published.
 	Rescan *Rescan `json:"rescan,omitempty"`
+}
+
+// Share is about how much of the snapshot is done, from 0 to 1; false when that is
+// not known.
+func (s Snapshot) Share() (float64, bool) {
+	if s.Estimate == 0 {
+		return 0, false
+	}
+	return min(1, float64(s.Rows)/float64(s.Estimate)), true
 }
 
 // Rescan is why a snapshot is taken of a source that was published before.

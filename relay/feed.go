@@ -138,6 +138,7 @@ func partOf(tx *checkpoint.Transaction, from, to int) *checkpoint.Transaction {
 	} else if to < len(tx.Messages) { // rows of a snapshot come in the order of their IDs
 		progress := *tx.Snapshot
 		progress.After = part.Messages[len(part.Messages)-1].ID
+		progress.Rows -= min(progress.Rows, uint64(len(tx.Messages)-to))
 		part.Snapshot, part.End = &progress, false
 	}
 	return &part

@@ -14,7 +14,7 @@ import (
 type gauges struct {
 	watch *Watch
 
-	role, leader, leaderSince, epoch, sequence, age, published, connected, broker, lag, ready, undecided, oldestXA *prometheus.Desc
+	role, leader, leaderSince, epoch, sequence, age, published, connected, broker, lag, ready, undecided, oldestXA, snapshotRows, snapshotEstimate *prometheus.Desc
 }
 
 func newGauges(w *Watch) *gauges {
@@ -34,15 +34,17 @@ func newGauges(w *Watch) *gauges {
 		broker:      desc("nats_connected", "1 while NATS is connected."),
 		lag: desc("lag_seconds", "How far the stream may be behind the source: age of the oldest transaction read and not published, "+
 			"lateness of the last one when it was read, or time since the source was lost. Leader only."),
-		ready:     desc("ready", "1 while /readyz says so."),
-		undecided: desc("xa_undecided", "XA transactions with outbox rows that are prepared and neither committed nor rolled back."),
-		oldestXA:  desc("xa_oldest_seconds", "Time since the oldest of them was prepared; 0 when there is none."),
+		ready:            desc("ready", "1 while /readyz says so."),
+		undecided:        desc("xa_undecided", "XA transactions with outbox rows that are prepared and neither committed nor rolled back."),
+		snapshotRows:     desc("snapshot_rows", "Rows of the snapshot that are published; only while there is one."),
+		snapshotEstimate: desc("snapshot_estimated_rows", "About how many rows it has; 0 when that is not known."),
+		oldestXA:         desc("xa_oldest_seconds", "Time since the oldest of them was prepared; 0 when there is none."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.role, g.leader, g.leaderSince, g.epoch, g.sequence, g.age, g.published, g.connected, g.broker, g.lag, g.ready, g.undecided, g.oldestXA} {
+	for _, d := range []*prometheus.Desc{g.role, g.leader, g.leaderSince, g.epoch, g.sequence, g.age, g.published, g.connected, g.broker, g.lag, g.ready, g.undecided, g.oldestXA, g.snapshotRows, g.snapshotEstimate} {
 		out <- d
 	}
 }
@@ -75,6 +77,10 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		send(g.age, g.watch.now().Sub(status.Stored).Seconds())
 		if last := status.Checkpoint.Last; last != nil {
 			send(g.published, float64(last.Committed.UnixMicro())/1e6)
+		}
+		if snapshot := status.Checkpoint.Snapshot; snapshot != nil && snapshot.Begun {
+			send(g.snapshotRows, float64(snapshot.Rows))
+			send(g.snapshotEstimate, float64(snapshot.Estimate))
 		}
 		n, _, oldest := undecidedXA(status.Checkpoint.XA, g.watch.now())
 		send(g.undecided, float64(n))

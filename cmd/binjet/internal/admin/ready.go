@@ -32,7 +32,19 @@ type CheckpointReport struct {
 	Position   string  `json:"position"`
 	Released   bool    `json:"released,omitempty"`
 
+	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
+
 	XA *XAReport `json:"xa_undecided,omitempty"`
+}
+
+// SnapshotReport is how far a snapshot is. The rate is that of this process.
+type SnapshotReport struct {
+	Table            string  `json:"table"`
+	After            string  `json:"after"` // the last ID published
+	Rows             uint64  `json:"rows"`
+	EstimatedRows    uint64  `json:"estimated_rows,omitempty"`
+	EstimatedPercent float64 `json:"estimated_percent,omitempty"`
+	RowsPerSecond    float64 `json:"rows_per_second"`
 }
 
 // XAReport is about the XA transactions that keep outbox rows back.
@@ -47,7 +59,7 @@ func (w *Watch) Report() Report {
 	now := w.now()
 	status, attached := w.Status()
 	w.mu.Lock()
-	link, broker := w.link, w.broker
+	link, broker, rate := w.link, w.broker, w.pace.rate()
 	w.mu.Unlock()
 	r := Report{Source: w.source}
 	if !attached {
@@ -61,6 +73,11 @@ func (w *Watch) Report() Report {
 			Count: c.Count, Position: c.Where(), Released: c.Released}
 		if !c.Since.IsZero() {
 			r.LeaderSince = &c.Since
+		}
+		if s := c.Snapshot; s != nil && s.Begun {
+			share, _ := s.Share()
+			r.Checkpoint.Snapshot = &SnapshotReport{Table: s.Table, After: s.After, Rows: s.Rows, EstimatedRows: s.Estimate,
+				EstimatedPercent: 100 * share, RowsPerSecond: rate}
 		}
 		if n, xid, age := undecidedXA(c.XA, now); n > 0 {
 			r.Checkpoint.XA = &XAReport{Count: n, OldestXID: xid, OldestSeconds: age.Seconds()}

@@ -27,6 +27,7 @@ type Watch struct {
 	link   link                // to the source
 	broker link
 	lag    lag
+	pace   pace
 }
 
 // link is a connection.
@@ -123,6 +124,7 @@ func (w *Watch) committed(c relay.Commit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lag.committed(c.Checkpoint.Position)
+	w.pace.committed(c.Checkpoint.Snapshot, now)
 }
 
 // role forgets the reader when the relay ceases to lead: a standby reads nothing.
@@ -134,7 +136,7 @@ func (w *Watch) role(r relay.Role) {
 		w.link = link{known: true, since: w.now()}
 		return
 	}
-	w.link, w.lag = link{}, lag{}
+	w.link, w.lag, w.pace = link{}, lag{}, pace{}
 }
 
 func (w *Watch) connected() {
