@@ -90,7 +90,8 @@ type Config struct {
 	ReadTimeout time.Duration
 	// MaxTransactionBytes bounds what is held of one transaction; a larger one is
 	// read twice and yielded in parts. Default: 16 MiB. Row events, which the server
-	// bounds, and single rows come on top.
+	// bounds, single rows, and in MySQL the packet of a compressed transaction, which
+	// nothing bounds but its size, come on top.
 	MaxTransactionBytes int
 
 	// FailoverWait is how long to wait for a server that does not have the position
