@@ -53,10 +53,26 @@ func (b *bucket) ensure(ctx context.Context, replicas int) error {
 			kv, err = b.js.KeyValue(ctx, binjet.ConsumerBucket)
 		}
 	}
+	if errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported) {
+		return &permanentError{fmt.Errorf("create bucket %s: the broker is older than 2.11: %w", binjet.ConsumerBucket, err)}
+	}
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", binjet.ConsumerBucket, err)
 	}
 	b.kv = kv
+	return b.expires(ctx)
+}
+
+// expires checks that keys can have a lifetime, for whoever made the bucket.
+func (b *bucket) expires(ctx context.Context) error {
+	status, err := b.kv.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("look at bucket %s: %w", binjet.ConsumerBucket, err)
+	}
+	if status.LimitMarkerTTL() == 0 {
+		return &permanentError{fmt.Errorf("bucket %s has no limit marker TTL, so keys of members can't expire: allow message TTLs and set one "+
+			"on its stream KV_%s, or delete the bucket when nothing is in it, to have it made anew", binjet.ConsumerBucket, binjet.ConsumerBucket)}
+	}
 	return nil
 }
 

@@ -19,6 +19,9 @@ import (
 
 const (
 	memberPrefix = "member."
+	// openAtOnce is how many shares are opened at the same time, so that a process
+	// that takes over hundreds does not flood the broker.
+	openAtOnce = 8
 	// leaveTimeout bounds the last word of a member.
 	leaveTimeout = 2 * time.Second
 )
@@ -37,8 +40,10 @@ type group struct {
 	beatNow chan struct{} // has room for one: "tell the others"
 	fatal   chan error    // has room for one: ends Run
 	renewal chan error    // has room for one: the group has to be set up again
+	opening chan struct{} // has room for the shares that are opened at once
 	running sync.WaitGroup
 	beats   func() // ends the beats; nil before the first term
+	mute    bool   // the last beat was not stored, and that was said
 
 	mu       sync.Mutex
 	record   groupRecord
@@ -56,7 +61,8 @@ func newGroup(e *engine, l *lanes) *group {
 	g := &group{
 		engine: e, lanes: l, bucket: e.newBucket(), me: me,
 		again: make(chan struct{}, 1), beatNow: make(chan struct{}, 1), fatal: make(chan error, 1), renewal: make(chan error, 1),
-		roster: newRoster(me, e.cfg.Heartbeat), shares: make(map[int]*share), cooling: make(map[int]bool), refused: make(map[int]uint64),
+		opening: make(chan struct{}, openAtOnce),
+		roster:  newRoster(me, e.cfg.Heartbeat), shares: make(map[int]*share), cooling: make(map[int]bool), refused: make(map[int]uint64),
 	}
 	return g
 }
@@ -270,6 +276,16 @@ func (g *group) start(ctx context.Context, number int) {
 	})
 }
 
+// turn waits until a share may be opened. What it returns says that it is.
+func (g *group) turn(ctx context.Context) (leave func(), err error) {
+	select {
+	case g.opening <- struct{}{}:
+		return func() { <-g.opening }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // holds reports whether the owner that a share's record names has to be believed:
 // it is heard, and says that it has the share, or may not have come to say so.
 func (g *group) holds(owner string, number int, revision uint64) bool {
@@ -353,7 +369,9 @@ func (g *group) beat() {
 	g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), max(g.cfg.Heartbeat, time.Second))
 	defer cancel()
-	if err := g.bucket.beat(ctx, memberPrefix+g.me, b); err != nil {
-		g.log.Warn("could not tell the other members that this one lives", slog.Any("error", err))
+	err := g.bucket.beat(ctx, memberPrefix+g.me, b)
+	if err != nil && !g.mute {
+		g.log.Warn("could not tell the other members that this one lives; trying again, without a word", slog.Any("error", err))
 	}
+	g.mute = err != nil
 }

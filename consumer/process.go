@@ -73,8 +73,8 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 	}
 	msg.Attempt = e.dispatch.attempt(d)
 	if e.policy().hopeless(msg.Attempt) {
-		return nil, Outcome{Kind: DeadLettered, Err: fmt.Errorf("delivered %d times, far above the limit of %d attempts: "+
-			"its handler may be killing the process", d.delivered, e.cfg.MaxDeliver)}
+		return nil, Outcome{Kind: DeadLettered, Err: fmt.Errorf("begun %d times, far above the limit of %d attempts: "+
+			"its handler may be killing the process", msg.Attempt-1, e.cfg.MaxDeliver)}
 	}
 	return r, Outcome{}
 }

@@ -130,7 +130,12 @@ func (s *share) lose(why error) {
 // open implements feed: it makes the share this process's, in a new epoch, and
 // makes a reader behind what was received.
 func (s *share) open(ctx context.Context) (stream, reader string, err error) {
-	at, err := s.prepare(ctx)
+	leave, err := s.group.turn(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	defer leave()
+	at, err := s.engine.stream(ctx)
 	if err != nil {
 		return "", "", unlasting(err)
 	}
