@@ -367,7 +367,7 @@ func (g *group) beat() {
 		}
 	}
 	g.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), max(g.cfg.Heartbeat, time.Second))
+	ctx, cancel := g.whileConnected(context.Background(), max(g.cfg.Heartbeat, time.Second))
 	defer cancel()
 	err := g.bucket.beat(ctx, memberPrefix+g.me, b)
 	if err != nil && !g.mute {

@@ -88,7 +88,12 @@ func (w *world) join(cfg consumer.Config, h consumer.Handler) *member {
 
 func (w *world) joinWith(cfg consumer.Config, add func(*consumer.Consumer)) *member {
 	w.t.Helper()
-	m := &member{w: w, nc: w.srv.Connect(w.t), done: make(chan error, 1)}
+	return w.joinOn(w.srv.Connect(w.t), cfg, add)
+}
+
+func (w *world) joinOn(nc *nats.Conn, cfg consumer.Config, add func(*consumer.Consumer)) *member {
+	w.t.Helper()
+	m := &member{w: w, nc: nc, done: make(chan error, 1)}
 	js, err := jetstream.New(m.nc)
 	if err != nil {
 		w.t.Fatal(err)

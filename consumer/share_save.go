@@ -66,7 +66,7 @@ func (s *share) write(change func(*shareRecord)) error {
 	s.lanes.mu.Unlock()
 	next.At = time.Now().UTC()
 	change(&next)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.work), bucketTimeout)
+	ctx, cancel := s.whileConnected(context.WithoutCancel(s.work), bucketTimeout)
 	defer cancel()
 	revision, err := s.swap(ctx, next, s.revision)
 	if revision > 0 {
@@ -148,7 +148,7 @@ func (s *share) dropReader(name string) {
 // fetch reads one message of the stream by its number. published tells it from
 // another with the same number; zero is any. The error is errGone when it is not there.
 func (s *share) fetch(seq uint64, published time.Time) (*nats.Msg, time.Time, error) {
-	ctx, cancel := context.WithTimeout(s.work, bucketTimeout)
+	ctx, cancel := s.whileConnected(s.work, bucketTimeout)
 	defer cancel()
 	m, err := getMessage(ctx, s.js.Conn(), s.apiPrefix(), s.cfg.Stream, map[string]any{"seq": seq})
 	if errors.Is(err, errNoMessage) {
