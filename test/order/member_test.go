@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // heartbeat of every member: a take-over after a kill takes four or five.
-const heartbeat = 200 * time.Millisecond
+const heartbeat = 100 * time.Millisecond
 
 // member consumes until ctx ends.
 func member(ctx context.Context) error {

@@ -29,8 +29,8 @@ func TestMembersComeAndGo(t *testing.T) {
 			}
 			l := w.load()
 			w.progress()
-			for step := range 12 {
-				if step%5 == 4 {
+			for step := range 8 {
+				if step%3 == 2 {
 					w.nats.Restart()
 				}
 				w.disturb()
@@ -64,7 +64,7 @@ func (w *world) disturb() {
 		p.signal(syscall.SIGSTOP)
 		go func() {
 			select {
-			case <-time.After(time.Duration(500+rand.IntN(3000)) * time.Millisecond):
+			case <-time.After(time.Duration(500+rand.IntN(1500)) * time.Millisecond):
 			case <-w.t.Context().Done():
 			}
 			p.signal(syscall.SIGCONT)
