@@ -21,6 +21,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/consumer"
+	"github.com/binjet/binjet/consumer/consumertest"
 	"github.com/binjet/binjet/consumer/inbox"
 	"github.com/binjet/binjet/internal/dbserver"
 )
@@ -49,6 +50,7 @@ func testConsumerBatch(t *testing.T, s *dbserver.Server, admin *sql.DB, params s
 	if params == "" {
 		maps.Copy(tests, map[string]func(*testing.T, *consumerWorld){
 			"killed before the ack": batchKilledBeforeAck,
+			"soak":                  consumerSoak,
 			"deadlock":              func(t *testing.T, w *consumerWorld) { batchDeadlock(t, w, func(err error) error { return err }) },
 			"deadlock swallowed":    func(t *testing.T, w *consumerWorld) { batchDeadlock(t, w, func(error) error { return nil }) },
 			"duplicates in singles": func(t *testing.T, w *consumerWorld) { batchDuplicates(t, w, withoutBulk(t)) },
@@ -324,4 +326,24 @@ func batchOverlap(t *testing.T, w *consumerWorld, cfg consumer.Config) {
 		t.Errorf("got %+v", s)
 	}
 	w.wantEffects(t, ids)
+}
+
+// consumerSoak is consumertest on a real database: whatever fails, panics or comes
+// twice, each effect is there once.
+func consumerSoak(t *testing.T, w *consumerWorld) {
+	in, err := inbox.NewSQL(inbox.SQLConfig{})
+	must(t, err)
+	cfg := consumerConfig()
+	cfg.TxInbox, cfg.MaxDeliver = in, consumer.NoLimit
+	var msgs []*consumer.Message
+	for i := range 40 {
+		msgs = append(msgs, &consumer.Message{Message: binjet.Message{ID: fmt.Sprint(i), Topic: "things"}})
+	}
+	chaos := consumertest.Chaos{Fail: 0.2, FailAfter: 0.3, Panic: 0.1, Duplicate: 0.5, Reorder: 0.5}
+	for i, out := range (consumertest.Runner{Config: cfg}).SoakTx(t, chaos, w.db, effect, msgs...) {
+		if out.Kind != consumer.Handled {
+			t.Errorf("message %d ended %s: %v", i, out.Kind, out.Err)
+		}
+	}
+	w.wantEffects(t, 40)
 }
