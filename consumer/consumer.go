@@ -33,6 +33,7 @@ type Consumer struct {
 	ledger   *ledger
 	breaker  *breaker
 	returned *returned
+	life     life
 	slots    chan struct{} // one for each handler that may run
 	counts   counters
 }
@@ -77,6 +78,7 @@ func newConsumer(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 	if js != nil {
 		c.held.nc = js.Conn()
 	}
+	c.life.state = StateNew
 	c.returned = newReturned(c)
 	c.breaker = newBreaker(cfg.Breaker, c.policy(), c.ledger, c.log, cfg.Hooks.Breaker, c.othersFail)
 	return c, nil

@@ -1,6 +1,9 @@
 package consumer
 
-import "sync/atomic"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // Hooks are called at points of a message's life, by the goroutine that handles
 // it: they have to be quick and safe for concurrent use. Any may be nil.
@@ -8,6 +11,10 @@ type Hooks struct {
 	// Start is called before a handler runs, duplicates and deferrals excepted as
 	// far as they are known before the inbox is asked.
 	Start func(msg *Message)
+	// Context is called after Start, and returns the context of the handler and its
+	// transaction, made from the one it gets: here a tracer puts a span that is linked
+	// to the insert's traceparent, which msg.Headers carries. Handlers of batches have none.
+	Context func(ctx context.Context, msg *Message) context.Context
 	// Waiting is called when the inbox could not be asked and the message waits
 	// to ask again; the handler has not run.
 	Waiting func(msg *Message, err error)
@@ -19,6 +26,13 @@ type Hooks struct {
 	BeforeSettle func(msg *Message, out Outcome)
 	// AfterSettle is called when the broker has been told.
 	AfterSettle func(msg *Message, out Outcome)
+}
+
+func (h Hooks) context(ctx context.Context, msg *Message) context.Context {
+	if h.Context == nil {
+		return ctx
+	}
+	return h.Context(ctx, msg)
 }
 
 func (h Hooks) start(msg *Message) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/binjet/binjet/internal/deadletter"
 	"github.com/binjet/binjet/internal/runenv"
 )
 
@@ -116,12 +117,12 @@ func (e *engine) attempt(r *route, d *delivery) Outcome {
 	msg, ctx := d.msg, e.context(d)
 	e.cfg.Hooks.start(msg)
 	start := time.Now()
-	duplicate, err := r.run(ctx, msg)
+	duplicate, err := r.run(e.cfg.Hooks.context(ctx, msg), msg)
 	if duplicate {
 		return Outcome{Kind: Duplicate}
 	}
 	e.logPanic(err, msg)
-	out := e.policy().decide(err, msg.Attempt, ctx.Err() != nil)
+	out := e.policy().decide(err, msg.Attempt, ctx.Err() != nil) // a context of the hook may end by itself
 	out.Took = time.Since(start)
 	return out
 }
@@ -170,6 +171,9 @@ func (e *engine) settle(d *delivery, out Outcome) {
 			append(d.msg.attrs(), slog.String("outcome", out.Kind.String()), slog.Any("error", err))...)
 	}
 	e.counts[out.Kind].Add(1)
+	if out.Kind == Retried || out.Kind == DeadLettered || errors.Is(out.Err, errBreakerOpen) {
+		e.life.failed(deadletter.Reason(out.Err.Error()))
+	}
 	e.report(d.msg, out)
 	e.cfg.Hooks.afterSettle(d.msg, out)
 }

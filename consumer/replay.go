@@ -31,9 +31,10 @@ type replays struct {
 	main *engine
 }
 
-// newReplays returns the replays with an engine of their own.
+// newReplays returns the replays with an engine of their own, for which the main one is ready.
 func newReplays(main *engine) *replays {
-	e := &engine{Consumer: main.Consumer, work: main.work, ready: make(chan struct{})}
+	e := &engine{Consumer: main.Consumer, work: main.work}
+	e.readyOnce.Do(func() {})
 	r := &replays{queue: newQueue(e, replayRoom), main: main}
 	e.dispatch = r
 	return r

@@ -35,6 +35,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
+	c.life.become(StateStarting)
+	defer c.life.become(StateStopped)
 	workCtx, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
 	env := runenv.Env{Codecs: c.cfg.Codecs, Stopping: c.stopping}
@@ -52,6 +54,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	stopReplays := again.start(ctx)
 	err := source.run(ctx)
 	stopReplays()
+	c.life.become(StateDraining)
 	close(c.stopping)
 	e.dispatch.close()
 	again.close()

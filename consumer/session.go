@@ -73,7 +73,10 @@ func (e *engine) session(ctx context.Context, f feed) (opened bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	e.readyOnce.Do(func() { close(e.ready) })
+	e.readyOnce.Do(func() {
+		e.life.become(StateRunning)
+		close(e.ready)
+	})
 	s := &session{engine: e, feed: f, stream: stream, durable: durable, nc: e.js.Conn(), msgs: make(chan *nats.Msg, 4*max(e.cfg.capacity(), pullMost)+64)}
 	s.inbox = s.nc.NewInbox()
 	s.sub, err = s.nc.ChanSubscribe(s.inbox+".*", s.msgs)
