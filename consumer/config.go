@@ -54,12 +54,15 @@ type Config struct {
 	Concurrency int
 	// Prefetch is how many messages wait in this process beyond those running,
 	// so that a worker need not wait for the network. They are kept alive on the
-	// broker, and handed back when Run ends. Default: the same as Concurrency. With
+	// broker, and handed back when Run ends. Ordered: ByKey reads ahead up to
+	// MaxAckPending instead. Default: the same as Concurrency. With
 	// handlers of batches it is at least what fills the next batch of each worker.
 	Prefetch int
 	// MaxAckPending bounds the messages that are neither done nor dead, of all
 	// processes together: running, buffered, waiting for a retry or for their
 	// time. At the bound the broker delivers nothing more until one is settled.
+	// With Ordered: ByKey it is of each share, and bounds what waits behind a
+	// message that is retried.
 	// Default: 1000, or what this process may hold when that is more.
 	MaxAckPending int
 	// AckWait is how long the broker waits for a sign of life before it gives a
