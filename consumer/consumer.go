@@ -76,10 +76,9 @@ func newConsumer(js jetstream.JetStream, cfg Config) (*Consumer, error) {
 		ledger:   newLedger(cfg.MaxAckPending + cfg.capacity()),
 	}
 	if js != nil {
-		c.held.nc = js.Conn()
+		c.held.nc, c.returned = js.Conn(), newReturned(c)
 	}
 	c.life.state = StateNew
-	c.returned = newReturned(c)
 	c.breaker = newBreaker(cfg.Breaker, c.policy(), c.ledger, c.log, cfg.Hooks.Breaker, c.othersFail)
 	return c, nil
 }
