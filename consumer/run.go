@@ -35,6 +35,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
+	c.returned = newReturned(c)
 	c.life.become(StateStarting)
 	defer c.life.become(StateStopped)
 	workCtx, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
