@@ -122,6 +122,9 @@ func (s *share) settleDown() {
 
 // lose ends the share because another process has it.
 func (s *share) lose(why error) {
+	if errors.Is(context.Cause(s.reading), errLost) {
+		return // and was said
+	}
 	s.stop(errLost)
 	s.cancelWork(errLost)
 	s.log.Warn("a share was taken over by another process", slog.Int("share", s.number), slog.Any("why", why))
