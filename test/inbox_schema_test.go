@@ -34,6 +34,7 @@ func badMySQL() []badTable {
 			mysqlAt + "," + mysqlKeys + ") CHARACTER SET utf8mb4", []string{"message_id is char(64)"}, false},
 		{"no key", "CREATE TABLE inbox (" + mysqlNames + "," + mysqlAt + ", KEY (consumer, created_at))", []string{"no primary key"}, false},
 		{"a key on a part", "CREATE TABLE inbox (" + mysqlNames + "," + mysqlAt + ", UNIQUE KEY (consumer, message_id(20)), KEY (consumer, created_at))", []string{"no primary key"}, false},
+		{"a key of another name", "CREATE TABLE inbox (" + mysqlNames + "," + mysqlAt + ", UNIQUE KEY (consumer, message_id), KEY (consumer, created_at))", []string{"no primary key"}, false},
 		{"a key on less", "CREATE TABLE inbox (" + mysqlNames + "," + mysqlAt + ", PRIMARY KEY (message_id), KEY (consumer, created_at))", []string{"no primary key"}, false},
 		{"a time of some zone", "CREATE TABLE inbox (" + mysqlNames + ", created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), batch BIGINT NULL," + mysqlKeys + ")",
 			[]string{"created_at is timestamp(6)"}, false},
@@ -47,7 +48,7 @@ func badMySQL() []badTable {
 }
 
 const (
-	postgresKeys = "PRIMARY KEY (consumer, message_id)"
+	postgresKeys = "PRIMARY KEY (message_id, consumer)"
 	postgresAt   = "created_at timestamptz NOT NULL DEFAULT clock_timestamp()"
 )
 
@@ -62,6 +63,7 @@ func badPostgres() []badTable {
 		{"padded", "CREATE TABLE inbox (consumer text, message_id char(64), " + postgresAt + "," + postgresKeys + ")" + index, []string{"message_id is character(64)"}, false},
 		{"no key", "CREATE TABLE inbox (consumer text, message_id text, " + postgresAt + ")" + index, []string{"no primary key"}, false},
 		{"a deferred key", "CREATE TABLE inbox (consumer text, message_id text, " + postgresAt + "," + postgresKeys + " DEFERRABLE)" + index, []string{"no primary key"}, false},
+		{"a key by which it is not looked up", "CREATE TABLE inbox (consumer text, message_id text, " + postgresAt + ", PRIMARY KEY (consumer, message_id))" + index, []string{"no primary key (message_id, consumer)"}, false},
 		{"a partial key", "CREATE TABLE inbox (consumer text, message_id text, " + postgresAt + "); CREATE UNIQUE INDEX ON inbox (consumer, message_id) WHERE consumer <> ''" + index, []string{"no primary key"}, false},
 		{"a time without a zone", "CREATE TABLE inbox (consumer text, message_id text, created_at timestamp NOT NULL DEFAULT now()," + postgresKeys + ")" + index, []string{"created_at is timestamp without time zone"}, false},
 		{"a column that wants a value", "CREATE TABLE inbox (consumer text, message_id text, tenant int NOT NULL, " + postgresAt + "," + postgresKeys + ")" + index, []string{"column tenant"}, false},

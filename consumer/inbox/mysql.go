@@ -29,8 +29,30 @@ func (m mysql) claim() string {
 // uncommitted (READ UNCOMMITTED). This spelling is the one both flavours have.
 const share = " LOCK IN SHARE MODE"
 
-func (m mysql) present() string          { return m.tableName.present() + share }
-func (m mysql) presentMany(n int) string { return m.tableName.presentMany(n) + share }
+func (m mysql) present() string { return m.tableName.present() + share }
+
+// presentMany counts by a column that the key does not have: of one that has all
+// that is asked for, the server would rather read the whole where that is small.
+func (m mysql) presentMany(consumer string, ids []string) (query string, args []any) {
+	return "SELECT COUNT(t.created_at + INTERVAL 0 SECOND) FROM " + m.byKeys(len(ids)) + share, pairs(consumer, ids)
+}
+
+// byKeys is the table and a condition that names n keys in full, with the primary
+// key forced, so that there is no other plan than to look up these rows. With
+// "consumer = ? AND message_id IN (…)" MariaDB 10.11 reads, and locks, all rows of
+// the consumer where they are few.
+func (m mysql) byKeys(n int) string {
+	return m.quoted + " AS t FORCE INDEX (PRIMARY) WHERE ((t.consumer = ? AND t.message_id = ?)" +
+		strings.Repeat(" OR (t.consumer = ? AND t.message_id = ?)", n-1) + ")"
+}
+
+func pairs(consumer string, ids []string) []any {
+	args := make([]any, 0, 2*len(ids))
+	for _, id := range ids {
+		args = append(args, consumer, id)
+	}
+	return args
+}
 
 // claimMany inserts with IGNORE, whose count of affected rows no flag of the
 // connection changes. Where all are new, that is all. Else every mark is there
@@ -62,9 +84,8 @@ func (m mysql) claimMany(ctx context.Context, tx *sql.Tx, consumer string, ids [
 
 // own returns those of the marks that were inserted under this number.
 func (m mysql) own(ctx context.Context, tx *sql.Tx, consumer string, ids []string, batch int64) ([]string, error) {
-	query, args := m.spell("SELECT message_id, COALESCE(batch = ?, 0) FROM "+m.quoted+
-		" WHERE consumer = ? AND message_id IN ("+m.places(1, len(ids))+")"+share,
-		append([]any{batch}, arguments(consumer, ids)...)...)
+	query, args := m.spell("SELECT t.message_id, COALESCE(t.batch = ?, 0) FROM "+m.byKeys(len(ids))+share,
+		append([]any{batch}, pairs(consumer, ids)...)...)
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -137,15 +158,6 @@ func (m mysql) prune() pruning {
 	}
 }
 
-// remove names each key in full and forces the primary key, so that there is no
-// other plan than to look up these rows. With "consumer = ? AND message_id IN (…)"
-// MariaDB 10.11 reads all rows of the consumer where they are few, and waits for
-// claims that are not its business.
 func (m mysql) remove(consumer, before string, ids []string) (query string, args []any) {
-	query = "DELETE t FROM " + m.quoted + " AS t FORCE INDEX (PRIMARY) WHERE ((t.consumer = ? AND t.message_id = ?)" +
-		strings.Repeat(" OR (t.consumer = ? AND t.message_id = ?)", len(ids)-1) + ") AND t.created_at < CAST(? AS DATETIME(6))"
-	for _, id := range ids {
-		args = append(args, consumer, id)
-	}
-	return query, append(args, before)
+	return "DELETE t FROM " + m.byKeys(len(ids)) + " AND t.created_at < CAST(? AS DATETIME(6))", append(pairs(consumer, ids), before)
 }

@@ -41,7 +41,7 @@ func (m mysql) faults(ctx context.Context, db *sql.DB) ([]fault, error) {
 	faults = append(faults, checkColumns(columns, map[string]func(column) (fault, bool){
 		"consumer": checkKeyColumn, "message_id": checkKeyColumn, "created_at": checkMySQLTime, "batch": checkMySQLBatch,
 	}, map[string]fault{"batch": {fix: []string{"ALTER TABLE " + m.quoted + " ADD COLUMN batch BIGINT NULL"}}})...)
-	return append(faults, checkKeys(keys, "ALTER TABLE "+m.quoted+" ADD KEY consumer_created_at (consumer, created_at)")...), nil
+	return append(faults, checkKeys(keys, key{name: "PRIMARY", columns: []string{"consumer", "message_id"}}, "ALTER TABLE "+m.quoted+" ADD KEY consumer_created_at (consumer, created_at)")...), nil
 }
 
 func checkMySQLTime(c column) (fault, bool) {
@@ -109,7 +109,7 @@ func scanKeys(rows *sql.Rows, scan func() (name string, unique bool, column stri
 		}
 		if name != last || len(keys) == 0 {
 			last = name
-			keys = append(keys, key{unique: unique})
+			keys = append(keys, key{name: name, unique: unique})
 		}
 		k := &keys[len(keys)-1]
 		if !whole {

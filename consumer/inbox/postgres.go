@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"fmt"
+	"strings"
 )
 
 //go:embed schema/postgresql.sql
@@ -36,6 +37,45 @@ func (p postgres) prune() pruning {
 	}
 }
 
+// ofConsumer is "consumer = …" in a form that the index on (consumer, created_at)
+// does not serve, so that a mark is always looked up by its primary key, which
+// begins with the message ID. While the table is new the planner believes that a
+// consumer has hardly a mark and that either index will do; a driver that prepares
+// statements keeps such a plan until the table is analysed, and each look at a mark
+// then reads all of the consumer's.
+const ofConsumer = "consumer || '' = $1"
+
+func (p postgres) present() string {
+	return "SELECT 1 FROM " + p.quoted + " WHERE message_id = $2 AND " + ofConsumer
+}
+
+// lookUp is a column of the mark of each of n IDs, which begin at the given
+// argument; NULL for one that is not there. The LIMIT keeps the planner from making
+// a join of it, for which it might read the table.
+func (p postgres) lookUp(column string, first, n int) string {
+	var ids strings.Builder
+	for i := range n {
+		if i > 0 {
+			ids.WriteString(", ")
+		}
+		ids.WriteString("(CAST(" + p.place(first+i) + " AS text))")
+	}
+	return "SELECT (SELECT t." + column + " FROM " + p.quoted + " AS t WHERE t.message_id = m.id AND t." + ofConsumer + " LIMIT 1) AS found" +
+		" FROM (VALUES " + ids.String() + ") AS m(id)"
+}
+
+func (p postgres) presentMany(consumer string, ids []string) (query string, args []any) {
+	return "SELECT COUNT(found) FROM (" + p.lookUp("message_id", 2, len(ids)) + ") AS marks", arguments(consumer, ids)
+}
+
+// remove goes by the place of each row. One that was changed meanwhile has another
+// place, and stays.
 func (p postgres) remove(consumer, before string, ids []string) (query string, args []any) {
-	return p.removeWhere(consumer, before, ids, "CAST(CAST($2 AS text) AS timestamptz)")
+	query = "DELETE FROM " + p.quoted + " WHERE ctid = ANY (ARRAY(" + p.lookUp("ctid", 3, len(ids)) + ")) AND " + ofConsumer +
+		" AND created_at < CAST(CAST($2 AS text) AS timestamptz)"
+	args = []any{consumer, before}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return query, args
 }

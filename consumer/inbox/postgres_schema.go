@@ -35,7 +35,7 @@ func (p postgres) faults(ctx context.Context, db *sql.DB) ([]fault, error) {
 	faults = append(faults, checkColumns(columns, map[string]func(column) (fault, bool){
 		"consumer": checkKeyColumn, "message_id": checkKeyColumn, "created_at": checkPostgresTime,
 	}, nil)...)
-	return append(faults, checkKeys(keys, p.schema()[1])...), nil
+	return append(faults, checkKeys(keys, key{columns: []string{"message_id", "consumer"}}, p.schema()[1])...), nil
 }
 
 func checkPostgresTime(c column) (fault, bool) {

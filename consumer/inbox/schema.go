@@ -170,19 +170,22 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // key is a usable index; its columns in order.
 type key struct {
+	name    string
 	unique  bool
 	columns []string
 }
 
 // checkKeys: uniqueness is what the promise rests on; the other index only makes
-// cleaning up cheap.
-func checkKeys(keys []key, addIndex ...string) []fault {
+// cleaning up cheap. primary is the key's columns in the order by which marks are
+// looked up; where it has a name, that is the only one that will do.
+func checkKeys(keys []key, primary key, addIndex ...string) []fault {
 	var faults []fault
 	unique := func(k key) bool {
-		return k.unique && slices.Equal(slices.Sorted(slices.Values(k.columns)), []string{"consumer", "message_id"})
+		return k.unique && slices.Equal(k.columns, primary.columns) && (primary.name == "" || k.name == primary.name)
 	}
 	if !slices.ContainsFunc(keys, unique) {
-		faults = append(faults, fault{what: "it has no primary key (consumer, message_id): one message could be marked twice"})
+		faults = append(faults, fault{what: fmt.Sprintf("it has no primary key (%s): one message could be marked twice, or is looked up in all of the table",
+			strings.Join(primary.columns, ", "))})
 	}
 	byAge := func(k key) bool {
 		return len(k.columns) > 1 && slices.Equal(k.columns[:2], []string{"consumer", "created_at"})

@@ -151,7 +151,8 @@ func (s *SQL) ConfirmBatch(ctx context.Context, tx *sql.Tx, consumer string, ids
 	sorted := slices.Compact(slices.Sorted(slices.Values(ids)))
 	for some := range slices.Chunk(sorted, batchLimit) {
 		var there int
-		query, args := s.speech.spell(s.speech.presentMany(len(some)), arguments(consumer, some)...)
+		query, args := s.speech.presentMany(consumer, some)
+		query, args = s.speech.spell(query, args...)
 		err := tx.QueryRowContext(ctx, query, args...).Scan(&there)
 		switch {
 		case err != nil:

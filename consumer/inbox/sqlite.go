@@ -38,6 +38,15 @@ func (s sqlite) prune() pruning {
 	}
 }
 
+func (s sqlite) presentMany(consumer string, ids []string) (query string, args []any) {
+	return "SELECT COUNT(*) FROM " + s.quoted + " WHERE consumer = ?1 AND message_id IN (" + s.places(2, len(ids)) + ")", arguments(consumer, ids)
+}
+
 func (s sqlite) remove(consumer, before string, ids []string) (query string, args []any) {
-	return s.removeWhere(consumer, before, ids, "?2")
+	query = "DELETE FROM " + s.quoted + " WHERE consumer = ?1 AND created_at < ?2 AND message_id IN (" + s.places(3, len(ids)) + ")"
+	args = []any{consumer, before}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return query, args
 }

@@ -34,7 +34,7 @@ func (s sqlite) faults(ctx context.Context, db *sql.DB) ([]fault, error) {
 	faults := checkColumns(columns, map[string]func(column) (fault, bool){
 		"consumer": checkKeyColumn, "message_id": checkKeyColumn, "created_at": checkSQLiteTime,
 	}, nil)
-	return append(faults, checkKeys(keys, s.schema()[1])...), nil
+	return append(faults, checkKeys(keys, key{columns: []string{"consumer", "message_id"}}, s.schema()[1])...), nil
 }
 
 func checkSQLiteTime(c column) (fault, bool) {
