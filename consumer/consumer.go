@@ -34,6 +34,7 @@ type Consumer struct {
 	breaker  *breaker
 	returned *returned
 	life     life
+	gate     gate          // Pause closes it
 	slots    chan struct{} // one for each handler that may run
 	counts   counters
 }

@@ -91,9 +91,12 @@ func (e *engine) try(r *route, d *delivery) Outcome {
 	return e.breaker.judge(d, turn, e.attempt(r, d))
 }
 
-// turn waits until a handler may run: for the breaker, and until fewer than
+// turn waits until a handler may run: for Resume, for the breaker, and until fewer than
 // Concurrency run. It is not ok when the handler is not to begin any more.
 func (e *engine) turn(stop <-chan struct{}) (p pass, leave func(), ok bool) {
+	if !e.gate.pass(stop) {
+		return p, nil, false
+	}
 	if p, ok = e.breaker.enter(stop); !ok {
 		return p, nil, false
 	}

@@ -95,9 +95,13 @@ func (s *session) pump(ctx context.Context) error {
 	silence := time.NewTimer(2 * pullBeat)
 	defer silence.Stop()
 	for {
-		resume, err := s.pull()
-		if err != nil {
-			return err
+		paused, changed := s.gate.state()
+		var resume <-chan time.Time
+		if !paused {
+			var err error
+			if resume, err = s.pull(); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -107,6 +111,7 @@ func (s *session) pump(ctx context.Context) error {
 			if err := s.take(m); err != nil {
 				return err
 			}
+		case <-changed:
 		case <-s.feed.freed():
 		case <-resume:
 		case <-s.closed:

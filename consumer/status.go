@@ -13,6 +13,7 @@ const (
 	StateNew      State = "new"      // Run was not called
 	StateStarting State = "starting" // there was no session with the broker yet
 	StateRunning  State = "running"
+	StatePaused   State = "paused"   // by [Consumer.Pause]
 	StateSlow     State = "slow"     // as [BreakerSlow]
 	StateOpen     State = "open"     // as [BreakerOpen]: messages wait
 	StateDraining State = "draining" // Run was told to end
@@ -43,7 +44,9 @@ func (c *Consumer) Status() Status {
 	c.life.mu.Lock()
 	s.State, s.Since, s.LastError, s.LastErrorAt = c.life.state, c.life.since, c.life.err, c.life.errAt
 	c.life.mu.Unlock()
-	if s.State == StateRunning && s.Breaker.State != BreakerClosed {
+	if since := c.gate.pausedSince(); s.State == StateRunning && !since.IsZero() {
+		s.State, s.Since = StatePaused, since
+	} else if s.State == StateRunning && s.Breaker.State != BreakerClosed {
 		s.Since = s.Breaker.Since
 		s.State = StateSlow
 		if s.Breaker.State == BreakerOpen {
