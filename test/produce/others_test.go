@@ -8,9 +8,13 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/consumer"
+	"github.com/binjet/binjet/consumer/consumertest"
 	"github.com/binjet/binjet/producer"
 	"github.com/binjet/binjet/producer/cloudevents"
 	"github.com/binjet/binjet/producer/producertest"
@@ -40,6 +44,42 @@ func TestOpenTelemetry(t *testing.T) {
 	m := producertest.RequireInserted(t, db, producertest.ID(traced.ID))
 	if got := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(t.Context(), m.Headers)); !got.Equal(span.WithRemote(true)) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// A span around a handler hangs on the insert's, through the row and the stream.
+func TestOpenTelemetryInHandlers(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	t.Cleanup(func() { must(t, provider.Shutdown(context.WithoutCancel(t.Context()))) })
+	tracer := provider.Tracer("test")
+
+	db := producertest.NewDB(t)
+	p := newProducer(t, producer.Config{Inject: func(ctx context.Context, h binjet.Headers) {
+		propagation.TraceContext{}.Inject(ctx, h)
+	}})
+	ctx, insert := tracer.Start(t.Context(), "insert")
+	must(t, p.Insert(ctx, db, event(1)))
+	insert.End()
+
+	c := consumertest.Runner{Config: consumer.Config{Hooks: consumer.Hooks{
+		Context: func(ctx context.Context, m *consumer.Message) context.Context {
+			from := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, m.Headers))
+			ctx, _ = tracer.Start(ctx, "handle "+m.Topic, trace.WithLinks(trace.Link{SpanContext: from}))
+			return ctx
+		},
+	}}}
+	out := c.Run(t, func(ctx context.Context, m *consumer.Message) error {
+		trace.SpanFromContext(ctx).End()
+		return nil
+	}, &consumer.Message{Message: *producertest.RequireInserted(t, db)})
+	if out.Kind != consumer.Handled {
+		t.Fatal(out.Err)
+	}
+	got := spans.GetSpans()
+	if len(got) != 2 || got[1].Name != "handle "+event(1).Topic || len(got[1].Links) != 1 ||
+		!got[1].Links[0].SpanContext.Equal(insert.SpanContext().WithRemote(true)) {
+		t.Errorf("spans %+v", got)
 	}
 }
 
