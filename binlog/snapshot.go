@@ -23,8 +23,8 @@ const (
 const lockTimeout = 1
 
 // snapshot yields the rows that lay in the outbox tables at one exact position
-// of the binlog, table by table in the order of the ID, and then its end. Until
-// then the tables can't be changed: see pin.
+// of the binlog, table by table in the order of the ID, and then its end. A
+// statement that changes the tables waits until then: see pin, and rival.
 //
 // A snapshot that was cut can't be taken up again as it was: its read view is
 // gone. But the rows of then are those of a new one without those inserted in
@@ -41,6 +41,13 @@ func (s *stream) snapshot(ctx context.Context) error {
 		return fmt.Errorf("take a snapshot of the outbox tables: %w", err)
 	}
 	defer view.close()
+	rival, stop := s.watchRivals(ctx, view)
+	defer stop()
+	return rival.cause(s.publish(ctx, view, at))
+}
+
+// publish yields the rows that view sees, as of the position at.
+func (s *stream) publish(ctx context.Context, view *session, at checkpoint.Position) (err error) {
 	pages := &pager{stream: s, session: view, at: at, progress: checkpoint.Snapshot{Begun: true, Rescan: s.rescan}}
 	if done := s.at.Snapshot; s.rescan == nil && done.Begun {
 		pages.at, pages.progress = checkpoint.Position{Resume: s.at.Resume.Clone(), Binlog: s.at.Binlog}, *done

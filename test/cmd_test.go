@@ -31,6 +31,7 @@ func TestCmd(t *testing.T) {
 				{"outage", cmdOutage},
 				{"halt", cmdHalt},
 				{"grants", cmdGrants},
+				{"xa", cmdXA},
 			} {
 				t.Run(test.name, func(t *testing.T) { test.run(t, newCmdWorld(t, bin, srv, db, "cmd_"+test.name)) })
 			}
@@ -193,6 +194,27 @@ func cmdGrants(t *testing.T, w *cmdWorld) {
 		if r := w.run(t, env, "check"); r.code != 1 || !strings.Contains(r.stdout, "GRANT SELECT ON") {
 			t.Errorf("check of %s: %s", name, r)
 		}
+	}
+}
+
+// cmdXA: an XA transaction that keeps an event back shows in readiness and
+// metrics until it is decided.
+func cmdXA(t *testing.T, w *cmdWorld) {
+	w.init(t)
+	d := w.publish(t, "a", nil)
+	s := w.source()
+	s.prepareXA(t, "'late'", insertSQL("kept-back"))
+	d.eventually(t, "/readyz", 200, `"oldest_xid": "`)
+	gauge := "\nbinjet_xa_undecided{source=\"" + w.schema + "\"} "
+	d.eventually(t, "/metrics", 200, gauge+"1\n")
+	s.decideXA(t, "COMMIT", "'late'")
+	w.untilPublished(t, "kept-back")
+	d.eventually(t, "/metrics", 200, gauge+"0\n")
+	if _, body := d.get(t.Context(), "/readyz"); strings.Contains(body, "oldest_xid") {
+		t.Errorf("still undecided: %s", body)
+	}
+	if code := d.stop(t); code != 0 {
+		t.Errorf("exit %d", code)
 	}
 }
 
