@@ -2,7 +2,9 @@ package test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +28,7 @@ const (
 // is published, the next one lies in the dead-letter stream, and nothing stops.
 func shapesLargest(t *testing.T, w *cmdWorld) {
 	w.init(t)
-	w.sameLength(t)
+	digits := w.sameLength(t)
 	d := w.start(t, nil)
 	w.padded(t, w.one("first", 1)) // perhaps as a row of the snapshot
 	d.published(t, w, 1)
@@ -62,7 +64,9 @@ func shapesLargest(t *testing.T, w *cmdWorld) {
 	if code := d.stop(t); code != 0 {
 		t.Fatalf("exit %d: %s", code, d.text())
 	}
-	w.sameLength(t) // else the sizes above were not what they say
+	if n := w.number(t); len(strconv.Itoa(n)) != digits {
+		t.Fatalf("number %d is longer than %d digits: the sizes were not what they say", n, digits)
+	}
 
 	want := []string{"first", "probe", "l-one", "l-all", "t-all", "t-sml", "t-one", "l-end", "m-all", "h-all", "m-end"}
 	if got := w.streamIDs(t); !slices.Equal(got, want) {
@@ -81,17 +85,36 @@ func (w *cmdWorld) padded(t *testing.T, rows ...string) {
 	execSQL(t, w.db, "INSERT INTO "+w.schema+".outbox (id,topic,headers,payload) VALUES "+strings.Join(rows, ","))
 }
 
-// sameLength commits until the server's numbers have three digits, so that they
-// have the same length in each header.
-func (w *cmdWorld) sameLength(t *testing.T) {
+// number is that of the server's own last transaction. Other tests may have left
+// some of other servers.
+func (w *cmdWorld) number(t *testing.T) int {
 	t.Helper()
-	query := "SELECT SUBSTRING_INDEX(SUBSTRING_INDEX(@@GLOBAL.gtid_executed,'-',-1),':',-1)"
-	if w.srv.Flavor() == dbserver.MariaDB {
-		query = "SELECT SUBSTRING_INDEX(@@GLOBAL.gtid_binlog_pos,'-',-1)"
+	variable, own := "gtid_binlog_pos", `(?:^|,)0-1-(\d+)`
+	if w.srv.Flavor() == dbserver.MySQL {
+		variable, own = "gtid_executed", querySQL(t, w.db, "SELECT @@server_uuid")+`:1-(\d+)`
 	}
-	for len(querySQL(t, w.db, query)) < 3 {
+	set := querySQL(t, w.db, "SELECT @@GLOBAL."+variable)
+	found := regexp.MustCompile(own).FindStringSubmatch(set)
+	if found == nil {
+		t.Fatalf("no number of the server's own in %q", set)
+	}
+	n, err := strconv.Atoi(found[1])
+	must(t, err)
+	return n
+}
+
+// sameLength commits until the next hundred numbers have the same length in each
+// header, and returns that length.
+func (w *cmdWorld) sameLength(t *testing.T) int {
+	t.Helper()
+	for range 200 {
 		execSQL(t, w.db, "CREATE OR REPLACE VIEW "+w.schema+".v AS SELECT 1")
+		if n := w.number(t); len(strconv.Itoa(n)) == len(strconv.Itoa(n+100)) {
+			return len(strconv.Itoa(n))
+		}
 	}
+	t.Fatal("the server's numbers do not grow")
+	return 0
 }
 
 // headerSize is what the headers of an event take on the wire, without those of the
