@@ -59,9 +59,11 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		{fmt.Sprintf("no effects, %d at a time", o.workers), o.plain, []peer{
 			{"nats.go Consume, workers, ack", rawWorkers(o.workers)}, {"binjet Handle", handle(o.workers)}}},
 		{fmt.Sprintf("inbox and effect in one transaction, one at a time, %d messages", o.tx), o.tx, []peer{
-			{"nats.go and database/sql by hand", rawTx(1)}, {"binjet HandleTx", handleTx(1)}, {"binjet HandleBatchTx, 100", handleBatchTx}}},
+			{"by hand, the same statements", rawTx(1, true)}, {"by hand, a lost transaction goes unnoticed", rawTx(1, false)},
+			{"binjet HandleTx", handleTx(1)}, {"binjet HandleBatchTx, 100", handleBatchTx}}},
 		{fmt.Sprintf("inbox and effect in one transaction, %d at a time", o.workers), o.tx, []peer{
-			{"nats.go and database/sql by hand", rawTx(o.workers)}, {"binjet HandleTx", handleTx(o.workers)}}},
+			{"by hand, the same statements", rawTx(o.workers, true)}, {"by hand, a lost transaction goes unnoticed", rawTx(o.workers, false)},
+			{"binjet HandleTx", handleTx(o.workers)}}},
 	}
 	for _, g := range groups {
 		if err := g.measure(ctx, w, o.rounds); err != nil {

@@ -59,9 +59,10 @@ func rawWorkers(workers int) func(context.Context, *world, int) error {
 	}
 }
 
-// rawTx does by hand what HandleTx does: inbox first, effect, commit, ack. It asks
-// the server no more than that, and so notices no lost transaction.
-func rawTx(workers int) func(context.Context, *world, int) error {
+// rawTx does by hand what HandleTx does: inbox first, effect, commit, ack. careful
+// asks for the mark before the commit, as HandleTx does: without that a handler that
+// swallows a deadlock's error has its message acknowledged without its effects.
+func rawTx(workers int, careful bool) func(context.Context, *world, int) error {
 	return func(ctx context.Context, w *world, n int) error {
 		return consume(ctx, w, n, workers, func(ctx context.Context, m jetstream.Msg) error {
 			tx, err := w.db.BeginTx(ctx, nil)
@@ -75,6 +76,13 @@ func rawTx(workers int) func(context.Context, *world, int) error {
 			}
 			if err := effect(ctx, tx, id, m.Data()); err != nil {
 				return err
+			}
+			if careful {
+				var one int
+				row := tx.QueryRowContext(ctx, "SELECT 1 FROM inbox WHERE message_id = ? AND consumer = ? LOCK IN SHARE MODE", id, durable)
+				if err := row.Scan(&one); err != nil {
+					return err
+				}
 			}
 			return tx.Commit()
 		})
