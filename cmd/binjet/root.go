@@ -45,6 +45,7 @@ break a promise (a gap, a divergence): an operator must decide.`,
 			return errors.New("name a command")
 		},
 	}
+	addOutput(root)
 	root.AddCommand(newRun(p), newInit(p), newCheck(p), newVersion(), newConfigurationTopic())
 	return root
 }

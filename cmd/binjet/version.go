@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -13,7 +14,11 @@ import (
 var version, commit string
 
 // build says what this binary was made from.
-type build struct{ Version, Commit, Go string }
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+}
 
 func currentBuild() build {
 	b := build{Version: version, Commit: commit, Go: runtime.Version()}
@@ -50,8 +55,10 @@ func newVersion() *cobra.Command {
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := currentBuild()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "binjet  %s\ncommit  %s\ngo      %s\n", b.Version, b.Commit, b.Go)
-			return failed(err)
+			return emit(cmd, b, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "binjet  %s\ncommit  %s\ngo      %s\n", b.Version, b.Commit, b.Go)
+				return err
+			})
 		},
 	}
 }

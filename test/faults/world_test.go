@@ -68,7 +68,12 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, env ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = srv.Close() })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s said:\n%s", flavor, tail(srv.LogFile()))
+		}
+		_ = srv.Close()
+	})
 	w := &world{t: t, srv: srv, nats: natstest.Start(t), db: open(t, srv.DSN(""))}
 	w.exec("CREATE DATABASE shop")
 	w.db = open(t, srv.DSN("shop"))
