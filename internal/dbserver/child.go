@@ -9,12 +9,14 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 )
 
 // child is a process that dies with this one.
 type child struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended and was waited for
+	told atomic.Bool   // to end, by us
 	err  error         // what Wait said; to be read after done
 }
 

@@ -24,6 +24,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	if c == nil || c.ended() {
 		return nil
 	}
+	c.told.Store(true)
 	if err := s.run.terminate(ctx, c); err != nil {
 		return fmt.Errorf("dbserver: stop: %w", err)
 	}
@@ -51,6 +52,7 @@ func (s *Server) killChild(c *child) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
+	c.told.Store(true)
 	if err := s.run.kill(ctx, c); err != nil {
 		return fmt.Errorf("kill: %w", err)
 	}
@@ -105,7 +107,8 @@ func (s *Server) isClosed() bool {
 }
 
 // Close kills the server and removes its data: the directory, if Start made
-// it, or the container. It may be called more than once.
+// it, or the container. It may be called more than once. A server that had ended
+// by itself, as one that crashed has, is an error that shows the end of its log.
 func (s *Server) Close() error {
 	s.ops.Lock()
 	defer s.ops.Unlock()
@@ -117,7 +120,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
-	err := errors.Join(s.killChild(s.current()), s.run.remove(ctx))
+	err := errors.Join(s.crash(), s.killChild(s.current()), s.run.remove(ctx))
 	if s.ownDir {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}
@@ -125,4 +128,13 @@ func (s *Server) Close() error {
 		return fmt.Errorf("dbserver: close: %w", err)
 	}
 	return nil
+}
+
+// crash is an error when the server ended and nobody had told it to.
+func (s *Server) crash() error {
+	c := s.current()
+	if c == nil || !c.ended() || c.told.Load() {
+		return nil
+	}
+	return fmt.Errorf("%s had ended by itself (%v); its log ends with:\n%s", s.run, c.cmd.ProcessState, logTail(s.LogFile(), 0))
 }

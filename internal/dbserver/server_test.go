@@ -107,6 +107,20 @@ func TestBootstrapSQL(t *testing.T) {
 	}
 }
 
+// TestCrash: a server that is gone without our doing explains what failed with it.
+func TestCrash(t *testing.T) {
+	s, err := Start(t.Context(), fakeOptions(t, MySQL, "9.7.4"))
+	must(t, err)
+	p, err := os.FindProcess(s.Pid())
+	must(t, err)
+	must(t, p.Kill())
+	<-s.Done()
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "signal: killed") || !strings.Contains(err.Error(), "--gtid-mode=ON") {
+		t.Errorf("its end is not told: %v", err)
+	}
+	must(t, s.Close())
+}
+
 func TestStartFails(t *testing.T) {
 	o := fakeOptions(t, MySQL, "9.7.4")
 	o.Dir, o.Args = t.TempDir(), []string{"--broken"}

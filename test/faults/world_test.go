@@ -69,10 +69,9 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, env ...string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%s said:\n%s", flavor, tail(srv.LogFile()))
+		if err := srv.Close(); err != nil {
+			t.Error(err)
 		}
-		_ = srv.Close()
 	})
 	w := &world{t: t, srv: srv, nats: natstest.Start(t), db: open(t, srv.DSN(""))}
 	w.exec("CREATE DATABASE shop")

@@ -58,7 +58,7 @@ func (w *world) openDB(flavor dbserver.Flavor) {
 	t := w.t
 	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Progress: func(s string) { t.Log(s) }})
 	must(t, err)
-	t.Cleanup(func() { _ = srv.Close() })
+	t.Cleanup(func() { must(t, srv.Close()) })
 	driver, dsn, dialect, place := "mysql", srv.DSN(""), inbox.MySQL, []string{"?", "?", "?"}
 	if flavor == dbserver.PostgreSQL {
 		driver, dialect, place = "pgx", inbox.PostgreSQL, []string{"$1", "$2", "$3"}

@@ -49,7 +49,10 @@ func newServers() *servers {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, srv := range shared.started {
-		_ = srv.Close()
+		if err := srv.Close(); err != nil {
+			log.Print(err)
+			code = 1
+		}
 	}
 	// gorm never ends the goroutine of its cache of prepared statements.
 	if err := goleak.Find(goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1")); code == 0 && err != nil {
