@@ -29,11 +29,12 @@ func ExampleOutboxSQL() {
 	fmt.Println(sql)
 	// Output:
 	// CREATE TABLE IF NOT EXISTS `shop`.`events` (
-	//   id           VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+	//   id           VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	//   topic        VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	//   message_key  VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
 	//   headers      LONGBLOB     NULL,
 	//   payload      LONGBLOB     NOT NULL,
-	//   created_at   TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
-	// ) ENGINE=InnoDB
+	//   created_at   TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+	//   PRIMARY KEY (id)
+	// ) ENGINE=InnoDB COMMENT='binjet outbox v1'
 }

@@ -1,59 +1,162 @@
 package binjet
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
+	"io/fs"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/binjet/binjet/internal/outboxtable"
 )
 
-// Names of the outbox table and its columns unless configured otherwise.
+// SchemaVersion is the version of the outbox table that this package makes.
+const SchemaVersion = 1
+
+// Variant is how an outbox table stores its rows. docs/schema.md compares them.
+type Variant string
+
 const (
-	DefaultTable    = "outbox"
-	ColumnID        = "id"
-	ColumnTopic     = "topic"
-	ColumnKey       = "message_key"
-	ColumnHeaders   = "headers"
-	ColumnPayload   = "payload"
-	ColumnCreatedAt = "created_at"
+	// InnoDB keeps rows until somebody deletes them, and refuses an ID that it holds.
+	InnoDB Variant = "innodb"
+	// Partitioned is InnoDB by partitions of one day (UTC), so that a day's rows
+	// are dropped at once. The server demands created_at in the primary key, so an
+	// ID is unique only together with it: two inserts of one ID are two events.
+	Partitioned Variant = "partitioned"
+	// Blackhole keeps no rows at all: they are in the binlog only. So there is no
+	// snapshot, no rescan and nothing to verify the stream by, and no ID is refused.
+	// A row that is purged from the binlog before it is published is lost. MariaDB
+	// needs the plugin ha_blackhole.
+	Blackhole Variant = "blackhole"
 )
 
-//go:embed schema/outbox.sql
-var outboxSQL string
+// Variants are all of them.
+func Variants() []Variant { return []Variant{InnoDB, Partitioned, Blackhole} }
 
-// OutboxSQL is the statement that creates the outbox table when it is absent.
-// table is "name" or "schema.name"; see [QuoteTable] for what is refused.
+// DefaultDays is how many days' partitions are made, from today on.
+const DefaultDays = 7
+
+// Schema is an outbox table to be made: its SQL, for MySQL and MariaDB alike. It
+// is for whoever migrates by tools of their own; `binjet schema` runs the same.
+//
+// The table carries its version in its comment ("binjet outbox v1"), where it is
+// changed by the statement that changes the table, and goes wherever that goes. A
+// table without such a comment counts as version 1.
+type Schema struct {
+	// Table is "name" or "schema.name"; see [QuoteTable] for what is refused.
+	// Default: [DefaultTable].
+	Table string
+	// Variant of the table. Default: [InnoDB].
+	Variant Variant
+	// Today is the first day of a partitioned table. Default: the day it is, UTC.
+	Today time.Time
+	// Days is how many days' partitions there are to be, today included. What no
+	// day takes goes into a last partition without bound. Default: [DefaultDays].
+	Days int
+}
+
+//go:embed schema/*.sql
+var migrations embed.FS
+
+// OutboxSQL is the statement that creates the outbox table when it is absent,
+// as [InnoDB]. table is "name" or "schema.name"; see [QuoteTable] for what is refused.
 func OutboxSQL(table string) (string, error) {
 	quoted, err := QuoteTable(table)
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(strings.Replace(outboxSQL, "{{table}}", quoted, 1)), nil
+	return Schema{}.render(1, quoted)
 }
 
-// QuoteTable validates "name" or "schema.name" and returns it in backquotes, safe
-// to stand in a statement. Each part is 1 to 64 letters, digits, '_', '$' or '-'.
-func QuoteTable(table string) (string, error) {
-	parts := strings.Split(table, ".")
-	if len(parts) > 2 {
-		return "", fmt.Errorf("table %q: at most one dot, between schema and name", table)
+// Up returns the statements that bring a table of version from to
+// [SchemaVersion]: from 0, no table, the one that creates it; from SchemaVersion,
+// none. Each leaves the table in a version of its own, so that they can be taken
+// up again behind any of them.
+func (s Schema) Up(from int) ([]string, error) {
+	quoted, err := s.check()
+	if err != nil {
+		return nil, err
 	}
-	for i, part := range parts {
-		if err := checkIdentifier(part); err != nil {
-			return "", fmt.Errorf("table %q: %w", table, err)
+	if from < 0 || from > SchemaVersion {
+		return nil, fmt.Errorf("table %s has version %d, and this binjet knows those up to %d: use a newer binjet", quoted, from, SchemaVersion)
+	}
+	var list []string
+	for v := from + 1; v <= SchemaVersion; v++ {
+		statement, err := s.render(v, quoted)
+		if err != nil {
+			return nil, err
 		}
-		parts[i] = "`" + part + "`"
+		list = append(list, statement)
 	}
-	return strings.Join(parts, "."), nil
+	return list, nil
 }
 
-func checkIdentifier(s string) error {
-	if s == "" || len(s) > 64 {
-		return fmt.Errorf("identifier %q is %d characters: 1 to 64 are allowed", s, len(s))
+// Down returns the statement that drops the table with all of its rows, also
+// those that are not published yet: `binjet schema down` looks first.
+func (s Schema) Down() (string, error) {
+	quoted, err := s.check()
+	if err != nil {
+		return "", err
 	}
-	for _, r := range s {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '$' || r == '-') {
-			return fmt.Errorf("identifier %q holds %q: only letters, digits, '_', '$' and '-' are allowed", s, r)
-		}
+	return "DROP TABLE IF EXISTS " + quoted, nil
+}
+
+// SchemaVersionOf reads the version in a table's comment; false without any.
+func SchemaVersionOf(comment string) (version int, ok bool) {
+	found := versionComment().FindStringSubmatch(comment)
+	if found == nil {
+		return 0, false
 	}
-	return nil
+	version, err := strconv.Atoi(found[1])
+	return version, err == nil
+}
+
+func versionComment() *regexp.Regexp { return regexp.MustCompile(`\bbinjet outbox v([1-9][0-9]*)\b`) }
+
+func (s Schema) check() (quoted string, err error) {
+	table := s.Table
+	if table == "" {
+		table = DefaultTable
+	}
+	if s.Days < 0 {
+		return "", fmt.Errorf("table %s: Days is %d: at least 1 is needed, 0 is the default of %d", table, s.Days, DefaultDays)
+	}
+	return QuoteTable(table)
+}
+
+// render is the statement of one migration: the file of this number in schema/.
+func (s Schema) render(version int, quoted string) (string, error) {
+	names, err := fs.Glob(migrations, fmt.Sprintf("schema/%04d_*.sql", version))
+	if err != nil || len(names) != 1 {
+		return "", fmt.Errorf("version %d of the outbox table is %d files of schema/ and not one", version, len(names))
+	}
+	text, err := migrations.ReadFile(names[0])
+	if err != nil {
+		return "", err
+	}
+	engine, key, partitions := "InnoDB", ColumnID, ""
+	switch s.Variant {
+	case InnoDB, "":
+	case Partitioned:
+		key, partitions = ColumnID+", "+ColumnCreatedAt, "\n"+outboxtable.Clause(ColumnCreatedAt, s.partitions())
+	case Blackhole:
+		engine = "BLACKHOLE"
+	default:
+		return "", fmt.Errorf("variant %q is none of %v", s.Variant, Variants())
+	}
+	return strings.TrimSpace(strings.NewReplacer("{{table}}", quoted, "{{engine}}", engine, "{{key}}", key,
+		"{{partitions}}", partitions).Replace(string(text))), nil
+}
+
+func (s Schema) partitions() []outboxtable.Partition {
+	today, days := s.Today, s.Days
+	if today.IsZero() {
+		today = time.Now()
+	}
+	if days == 0 {
+		days = DefaultDays
+	}
+	return outboxtable.Days(today, days)
 }
