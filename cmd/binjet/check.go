@@ -37,7 +37,7 @@ missing and how to mend it. Nothing is changed. The exit code is 1 when a check 
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return check(ctx, p, cfg)
+			return check(ctx, cmd, p, cfg)
 		},
 	}
 	addSettings(cmd)
@@ -45,7 +45,7 @@ missing and how to mend it. Nothing is changed. The exit code is 1 when a check 
 }
 
 // check asks both sides, whatever the other one says, and prints what it found.
-func check(ctx context.Context, p process, cfg config.Config) error {
+func check(ctx context.Context, cmd *cobra.Command, p process, cfg config.Config) error {
 	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
 	reader, err := newReader(cfg, log, binlog.Hooks{})
 	if err != nil {
@@ -68,19 +68,63 @@ func check(ctx context.Context, p process, cfg config.Config) error {
 	} else {
 		stream = checkStream(ctx, cfg, nc, reader, verify, log)
 	}
-	printFindings(p.stdout, "source "+cfg.Source.Name+" at "+cfg.Database.Addr, source)
-	printFindings(p.stdout, "stream "+cfg.Stream.Name+" at "+redactURLs(cfg.NATS.URL), stream)
-	return verdict(p.stdout, append(source, stream...))
+	return verdict(cmd, checkReport{
+		Source: checkSide{Name: cfg.Source.Name, At: cfg.Database.Addr, Checks: checkResults(source)},
+		Stream: checkSide{Name: cfg.Stream.Name, At: redactURLs(cfg.NATS.URL), Checks: checkResults(stream)},
+		Checks: len(source) + len(stream), Failed: countFailed(source) + countFailed(stream),
+	})
 }
 
-func verdict(w io.Writer, findings []binlog.Finding) error {
-	bad := countFailed(findings)
-	if bad == 0 {
-		_, err := fmt.Fprintf(w, "all %d checks passed\n", len(findings))
-		return failed(err)
+// checkReport is the result of check, as JSON too.
+type checkReport struct {
+	Source checkSide `json:"source"`
+	Stream checkSide `json:"stream"`
+	Checks int       `json:"checks"`
+	Failed int       `json:"failed"`
+}
+
+// checkSide is what was found on one side; At is its address without secrets.
+type checkSide struct {
+	Name   string        `json:"name"`
+	At     string        `json:"at"`
+	Checks []checkResult `json:"checks"`
+}
+
+// checkResult is one precondition: ok, and then maybe with a warning, or not, and
+// then mostly with what mends it.
+type checkResult struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Detail  string `json:"detail"`
+	Warning string `json:"warning,omitempty"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+func checkResults(findings []binlog.Finding) []checkResult {
+	list := make([]checkResult, 0, len(findings))
+	for _, f := range findings {
+		list = append(list, checkResult{f.Name, f.OK, f.Detail, f.Warning, f.Fix})
 	}
-	_, _ = fmt.Fprintf(w, "%d of %d checks failed\n", bad, len(findings))
-	return toldFailure(errors.New("checks failed"))
+	return list
+}
+
+func verdict(cmd *cobra.Command, report checkReport) error {
+	err := emit(cmd, report, report.print)
+	if err == nil && report.Failed > 0 {
+		return toldFailure(errors.New("checks failed"))
+	}
+	return err
+}
+
+func (r checkReport) print(w io.Writer) error {
+	r.Source.print(w, "source")
+	r.Stream.print(w, "stream")
+	if r.Failed > 0 {
+		_, err := fmt.Fprintf(w, "%d of %d checks failed\n", r.Failed, r.Checks)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "all %d checks passed\n", r.Checks)
+	return err
 }
 
 func countFailed(findings []binlog.Finding) (n int) {
@@ -92,25 +136,25 @@ func countFailed(findings []binlog.Finding) (n int) {
 	return n
 }
 
-// printFindings prints one line per finding, so that grep FAIL shows it all.
-func printFindings(w io.Writer, title string, findings []binlog.Finding) {
+// print prints one line per check, so that grep FAIL shows it all.
+func (s checkSide) print(w io.Writer, kind string) {
 	width := 0
-	for _, f := range findings {
-		width = max(width, len(f.Name))
+	for _, c := range s.Checks {
+		width = max(width, len(c.Name))
 	}
-	_, _ = fmt.Fprintln(w, title)
-	for _, f := range findings {
+	_, _ = fmt.Fprintf(w, "%s %s at %s\n", kind, s.Name, s.At)
+	for _, c := range s.Checks {
 		mark, fix := "ok", ""
 		switch {
-		case !f.OK:
+		case !c.OK:
 			mark = "FAIL"
-			if f.Fix != "" {
-				fix = "  fix: " + f.Fix
+			if c.Fix != "" {
+				fix = "  fix: " + c.Fix
 			}
-		case f.Warning != "":
-			mark, fix = "warn", "  "+f.Warning
+		case c.Warning != "":
+			mark, fix = "warn", "  "+c.Warning
 		}
-		_, _ = fmt.Fprintf(w, "  %-4s  %-*s  %s%s\n", mark, width, f.Name, f.Detail, fix)
+		_, _ = fmt.Fprintf(w, "  %-4s  %-*s  %s%s\n", mark, width, c.Name, c.Detail, fix)
 	}
 }
 

@@ -38,11 +38,11 @@ are absent. What exists is left as it is, so it can be run again at any time.`,
 				return failed(err)
 			}
 			if printSQL {
-				return failed(printTables(p.stdout, cfg))
+				return failed(printTables(cmd, cfg))
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return failed(initialise(ctx, p, cfg))
+			return failed(initialise(ctx, &initReport{cmd: cmd}, p, cfg))
 		},
 	}
 	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL of the outbox tables and do nothing")
@@ -50,17 +50,29 @@ are absent. What exists is left as it is, so it can be run again at any time.`,
 	return cmd
 }
 
-func printTables(w io.Writer, cfg config.Config) error {
+func printTables(cmd *cobra.Command, cfg config.Config) error {
+	var list []tableSQL
 	for _, table := range cfg.Source.Tables {
 		statement, err := createTable(cfg, table)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "%s;\n", strings.TrimSuffix(statement, ";")); err != nil {
-			return err
-		}
+		list = append(list, tableSQL{table, strings.TrimSuffix(statement, ";")})
 	}
-	return nil
+	return emit(cmd, list, func(w io.Writer) error {
+		for _, t := range list {
+			if _, err := fmt.Fprintf(w, "%s;\n", t.SQL); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// tableSQL is the statement that creates a table.
+type tableSQL struct {
+	Table string `json:"table"`
+	SQL   string `json:"sql"`
 }
 
 // createTable is the SQL of an outbox table. Mapped columns say that the table is
@@ -75,7 +87,7 @@ func createTable(cfg config.Config, table string) (string, error) {
 
 // initialise connects to both sides first, so that nothing is changed on one when
 // the other can't be reached.
-func initialise(ctx context.Context, p process, cfg config.Config) error {
+func initialise(ctx context.Context, report *initReport, p process, cfg config.Config) error {
 	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
 	reader, err := newReader(cfg, log, binlog.Hooks{})
 	if err != nil {
@@ -92,7 +104,7 @@ func initialise(ctx context.Context, p process, cfg config.Config) error {
 	}
 	defer nc.Close()
 	for _, table := range cfg.Source.Tables {
-		if err := initTable(ctx, p.stdout, db, cfg, table); err != nil {
+		if err := initTable(ctx, report, db, cfg, table); err != nil {
 			return err
 		}
 	}
@@ -101,7 +113,7 @@ func initialise(ctx context.Context, p process, cfg config.Config) error {
 	}
 	rc := relayConfig(cfg, nc, reader, log)
 	rc.Manage = true
-	return initStream(ctx, p.stdout, rc)
+	return initStream(ctx, report, rc)
 }
 
 // openDatabase connects for statements.
@@ -161,7 +173,7 @@ func serverCode(err error) uint16 {
 
 // initTable creates one table. One that is there is not touched, for which the
 // account needs no right to create any.
-func initTable(ctx context.Context, w io.Writer, db *sql.DB, cfg config.Config, table string) error {
+func initTable(ctx context.Context, report *initReport, db *sql.DB, cfg config.Config, table string) error {
 	quoted, err := binjet.QuoteTable(table)
 	if err != nil {
 		return err
@@ -169,7 +181,7 @@ func initTable(ctx context.Context, w io.Writer, db *sql.DB, cfg config.Config, 
 	rows, err := db.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0")
 	if err == nil {
 		defer rows.Close()
-		return done(w, "table", table, "exists")
+		return report.done("table", table, "exists")
 	}
 	if code := serverCode(err); code != errNoSuchTable && code != errTableDenied && code != errUnknownDatabase {
 		return fmt.Errorf("look for table %s: %w", table, err)
@@ -181,7 +193,7 @@ func initTable(ctx context.Context, w io.Writer, db *sql.DB, cfg config.Config, 
 	if _, err := db.ExecContext(ctx, statement); err != nil {
 		return advise(fmt.Errorf("create table %s: %w", table, err), databaseNextStep(err))
 	}
-	return done(w, "table", table, "created")
+	return report.done("table", table, "created")
 }
 
 // verifyTables lets the reader judge the tables, mapped columns included.
@@ -203,7 +215,7 @@ func verifyTables(ctx context.Context, reader *binlog.Reader) error {
 }
 
 // initStream creates the stream and the bucket by what the relay does when it starts.
-func initStream(ctx context.Context, w io.Writer, rc relay.Config) error {
+func initStream(ctx context.Context, report *initReport, rc relay.Config) error {
 	r, err := relay.New(rc)
 	if err != nil {
 		return err
@@ -215,15 +227,15 @@ func initStream(ctx context.Context, w io.Writer, rc relay.Config) error {
 	if err := r.Prepare(ctx); err != nil {
 		return natsError(rc.Conn, err)
 	}
-	if err := done(w, "stream", rc.Stream, madeOr(before.StreamExists)); err != nil {
+	if err := report.done("stream", rc.Stream, madeOr(before.StreamExists)); err != nil {
 		return err
 	}
 	if rc.OnInvalid == relay.Quarantine {
-		if err := done(w, "stream", deadletter.Stream(rc.Stream), madeOr(before.DeadLettersExist)); err != nil {
+		if err := report.done("stream", deadletter.Stream(rc.Stream), madeOr(before.DeadLettersExist)); err != nil {
 			return err
 		}
 	}
-	return done(w, "bucket", binjet.CheckpointBucket, madeOr(before.BucketExists))
+	return report.done("bucket", binjet.CheckpointBucket, madeOr(before.BucketExists))
 }
 
 func madeOr(existed bool) string {
@@ -233,7 +245,19 @@ func madeOr(existed bool) string {
 	return "created"
 }
 
-func done(w io.Writer, kind, name, what string) error {
-	_, err := fmt.Fprintf(w, "%-7s %-28s %s\n", kind, name, what)
-	return err
+// initReport says what was made, as it happens: a later step may fail.
+type initReport struct{ cmd *cobra.Command }
+
+func (r *initReport) done(kind, name, what string) error {
+	return emitLine(r.cmd, initStep{kind, name, what}, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%-7s %-28s %s\n", kind, name, what)
+		return err
+	})
+}
+
+// initStep is one thing that init made, or found.
+type initStep struct {
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Result string `json:"result"` // created or exists
 }

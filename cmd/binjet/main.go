@@ -10,5 +10,5 @@ package main
 import "os"
 
 func main() {
-	os.Exit(execute(process{args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
+	os.Exit(execute(process{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }

@@ -11,6 +11,7 @@ import (
 type process struct {
 	args           []string
 	environ        []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -46,6 +47,35 @@ break a promise (a gap, a divergence): an operator must decide.`,
 		},
 	}
 	addOutput(root)
-	root.AddCommand(newRun(p), newInit(p), newCheck(p), newVersion(), newConfigurationTopic())
+	root.AddGroup(groups()...)
+	add(root, groupOperate, newRun(p))
+	add(root, groupInspect, newVersion())
+	add(root, groupSetUp, newInit(p), newCheck(p))
+	root.AddCommand(newMan(), newConfigurationTopic())
 	return root
+}
+
+// Groups of commands, as the help lists them.
+const (
+	groupOperate = "operate"
+	groupInspect = "inspect"
+	groupRepair  = "repair"
+	groupSetUp   = "setup"
+)
+
+func groups() []*cobra.Group {
+	return []*cobra.Group{
+		{ID: groupOperate, Title: "Operate:"},
+		{ID: groupInspect, Title: "Inspect (nothing is changed):"},
+		{ID: groupRepair, Title: "Repair:"},
+		{ID: groupSetUp, Title: "Set up:"},
+	}
+}
+
+// add puts commands into a group.
+func add(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+		root.AddCommand(c)
+	}
 }
