@@ -44,6 +44,18 @@ type Checkpoint struct {
 	// Released says that its writer stopped cleanly, or can't reach the source:
 	// another may take over at once.
 	Released bool `json:"released,omitempty"`
+	// Set is the last time that an operator set the position. Later records keep it.
+	Set *Set `json:"set,omitempty"`
+}
+
+// Set says that an operator set the position, and why. It is for people only.
+type Set struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+	// From and To are the positions, as [Position.Where] says them.
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // Encode returns the record as it is stored.

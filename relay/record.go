@@ -39,6 +39,9 @@ func (r *Relay) seal(b *batch, held store.Held, c checkpoint.Checkpoint) (*write
 	c.Count = held.Count + uint64(b.events)
 	c.PrevSeq = held.Seq
 	c.At = time.Now().UTC()
+	if c.Set == nil {
+		c.Set = held.Set
+	}
 	if c.Since = held.Since; c.Epoch != held.Epoch {
 		c.Since = c.At
 	}
