@@ -2,11 +2,9 @@ package binlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
-	"github.com/go-mysql-org/go-mysql/replication"
 
 	"github.com/binjet/binjet/checkpoint"
 )
@@ -118,7 +116,7 @@ func other(srv *Server, p checkpoint.Position) string {
 	return fmt.Sprintf(" (%s, the same as before)", srv.UUID)
 }
 
-var errListed = errors.New("the GTID list was read")
+var errListed = constError("the GTID list was read")
 
 // oldest is the position before the oldest transaction that the server still has.
 //
@@ -128,25 +126,9 @@ func (r *Reader) oldest(ctx context.Context, srv *Server) (checkpoint.GTIDSet, e
 	if srv.Flavor == checkpoint.MySQL {
 		return srv.Purged, nil
 	}
-	var set checkpoint.GTIDSet
-	p := newParser(flavorName(srv.Flavor), &r.tables, false)
-	defer p.close()
-	err := r.sync(ctx, srv.Flavor, anyServerID(), func(raw []byte) error {
-		return p.parse(raw, func(ev *replication.BinlogEvent) error {
-			list, ok := ev.Event.(*replication.MariadbGTIDListEvent)
-			if !ok {
-				return nil
-			}
-			for _, g := range list.GTIDs { // the last of a domain is its latest
-				set.Add(checkpoint.GTID{Flavor: checkpoint.MariaDB, Domain: g.DomainID, Server: g.ServerID, N: g.SequenceNumber})
-			}
-			return errListed
-		})
-	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
-		return s.StartSync(mysql.Position{Pos: 4})
-	})
-	if !errors.Is(err, errListed) {
-		return set, fmt.Errorf("read the head of the oldest binlog of %s: %w", r.cfg.Addr, err)
+	h, err := r.headOfMariaDB(ctx, mysql.Position{Pos: firstOffset})
+	if err != nil {
+		return h.before, fmt.Errorf("read the head of the oldest binlog of %s: %w", r.cfg.Addr, err)
 	}
-	return set, nil
+	return h.before, nil
 }

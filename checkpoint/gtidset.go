@@ -196,6 +196,16 @@ func (s GTIDSet) Without(domain uint32) GTIDSet {
 	return c
 }
 
+// Members are the last transactions of the domains of a MariaDB set, by domain; of
+// a MySQL set there are none.
+func (s GTIDSet) Members() []GTID {
+	var list []GTID
+	for _, d := range s.sortedDomains() {
+		list = append(list, s.domains[d])
+	}
+	return list
+}
+
 func (s GTIDSet) single() (GTID, bool) {
 	if len(s.origins)+len(s.domains) != 1 {
 		return GTID{}, false
