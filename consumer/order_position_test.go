@@ -442,3 +442,33 @@ func TestOrderedBegins(t *testing.T) {
 		})
 	}
 }
+
+// TestOrderedConsumersAreListed: what the records say is what the members do.
+func TestOrderedConsumersAreListed(t *testing.T) {
+	w := newWorld(t, "2")
+	list, err := consumer.OrderedConsumers(t.Context(), w.js, "")
+	if err != nil || len(list) != 0 {
+		t.Fatalf("before any: %v, %v", list, err)
+	}
+	cfg := w.ordered()
+	var got keyLog
+	m := w.join(cfg, func(_ context.Context, m *consumer.Message) error { got.add(m); return nil })
+	w.load(2, 4, 3)
+	eventually(t, "all handled", func() bool { return m.Stats().Handled == 12 })
+	eventually(t, "it to be noted", func() bool {
+		list, err = consumer.OrderedConsumers(t.Context(), w.js, "")
+		return err == nil && len(list) == 1 && len(list[0].Shares) == 2 && len(list[0].Members) == 1 && len(list[0].Members[0].Shares) == 2 &&
+			list[0].Shares[0].Unfinished+list[0].Shares[1].Unfinished == 0 && max(list[0].Shares[0].Done, list[0].Shares[1].Done) == 12
+	})
+	one := list[0]
+	if one.Name != cfg.Name || one.Partitions != 2 || len(one.Topics) != 1 || one.Shares[0].Owner != one.Members[0].Instance || one.Shares[1].Floor != one.Shares[1].Done+1 {
+		t.Errorf("got %+v", one)
+	}
+	if err := m.leave(); err != nil {
+		t.Fatal(err)
+	}
+	list, err = consumer.OrderedConsumers(t.Context(), w.js, "")
+	if err != nil || len(list) != 1 || len(list[0].Members) != 0 || list[0].Shares[0].Owner != "" {
+		t.Errorf("after it left: %+v, %v", list, err)
+	}
+}
