@@ -61,6 +61,11 @@ type Config struct {
 	User, Password string
 	// TLS encrypts the connections when set. Default: none.
 	TLS *tls.Config
+	// Renew is asked before each connection for what to use in place of User, Password
+	// and TLS, since these are rotated while a reader runs. Its error is one of that
+	// attempt, which is repeated like any that fails. It may be called concurrently.
+	// Default: User, Password and TLS as they are.
+	Renew func() (Login, error)
 	// Database is the schema of tables that are named without one.
 	Database string
 	// Tables are the outbox tables, "name" or "schema.name", spelled as the server
@@ -115,6 +120,12 @@ type Config struct {
 	Logger *slog.Logger
 	// Hooks observe the reader.
 	Hooks Hooks
+}
+
+// Login is what a connection is opened with.
+type Login struct {
+	User, Password string
+	TLS            *tls.Config // nil: none
 }
 
 // Columns are the names of an outbox table's columns. Empty ones are the

@@ -58,7 +58,11 @@ func (r *Reader) sync(ctx context.Context, flavor checkpoint.Flavor, id uint32, 
 	start func(*replication.BinlogSyncer) (*replication.BinlogStreamer, error)) error {
 	l := newLink(r.cfg.ReadTimeout)
 	h := &handler{handle: handle}
-	cfg := r.syncerConfig(flavor, l, h)
+	login, err := r.login()
+	if err != nil {
+		return err
+	}
+	cfg := r.syncerConfig(flavor, login, l, h)
 	cfg.ServerID = id
 	syncer := replication.NewBinlogSyncer(cfg)
 	defer syncer.Close() // returns at once: the link is closed
@@ -75,7 +79,7 @@ func (r *Reader) sync(ctx context.Context, flavor checkpoint.Flavor, id uint32, 
 	return cause(ctx, err)
 }
 
-func (r *Reader) syncerConfig(flavor checkpoint.Flavor, l *link, h *handler) replication.BinlogSyncerConfig {
+func (r *Reader) syncerConfig(flavor checkpoint.Flavor, login Login, l *link, h *handler) replication.BinlogSyncerConfig {
 	host, port := r.cfg.Addr, uint16(0)
 	if name, p, err := net.SplitHostPort(r.cfg.Addr); err == nil && !isSocket(r.cfg.Addr) {
 		n, _ := strconv.ParseUint(p, 10, 16)
@@ -83,7 +87,7 @@ func (r *Reader) syncerConfig(flavor checkpoint.Flavor, l *link, h *handler) rep
 	}
 	return replication.BinlogSyncerConfig{
 		Flavor: flavorName(flavor),
-		Host:   host, Port: port, User: r.cfg.User, Password: r.cfg.Password, TLSConfig: r.cfg.TLS,
+		Host:   host, Port: port, User: login.User, Password: login.Password, TLSConfig: login.TLS,
 		Localhost: "binjet", RawModeEnabled: true,
 		HeartbeatPeriod: r.cfg.Heartbeat, ReadTimeout: r.cfg.ReadTimeout,
 		DisableRetrySync: true, DiscardGTIDSet: true, VerifyChecksum: true, EventCacheCount: 1,

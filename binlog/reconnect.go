@@ -56,7 +56,10 @@ const secureTransportRequired = 3159
 // nextStep says what somebody can do about a connection that can't be opened.
 func nextStep(err error) string {
 	var lagging *LagError
+	var renewing renewError
 	switch {
+	case errors.As(err, &renewing):
+		return "none while it is being written; else mend it: it is read again at each attempt"
 	case errors.As(err, &lagging):
 		return "none while it catches up; else look at its replication, or correct the address"
 	case tlsfault.Is(err):

@@ -22,11 +22,15 @@ type session struct {
 
 // connect opens a session. The statements on it, too, end with ctx.
 func (r *Reader) connect(ctx context.Context) (*session, error) {
+	login, err := r.login()
+	if err != nil {
+		return nil, err
+	}
 	l := newLink(r.cfg.ReadTimeout) // a greeting takes no work
 	stop := context.AfterFunc(ctx, l.close)
-	c, err := client.ConnectWithDialer(ctx, "", r.cfg.Addr, r.cfg.User, r.cfg.Password, "", l.dial,
+	c, err := client.ConnectWithDialer(ctx, "", r.cfg.Addr, login.User, login.Password, "", l.dial,
 		func(c *client.Conn) error {
-			c.SetTLSConfig(r.cfg.TLS)
+			c.SetTLSConfig(login.TLS)
 			c.SetAttributes(map[string]string{"_client_role": "binjet"})
 			return nil
 		})
@@ -36,11 +40,28 @@ func (r *Reader) connect(ctx context.Context) (*session, error) {
 		if what := tlsfault.Describe(err); what != "" {
 			err = fmt.Errorf("%w: %s", err, what)
 		}
-		return nil, cause(ctx, fmt.Errorf("connect to %s as %q: %w", r.cfg.Addr, r.cfg.User, err))
+		return nil, cause(ctx, fmt.Errorf("connect to %s as %q: %w", r.cfg.Addr, login.User, err))
 	}
 	l.timeout = max(r.cfg.ReadTimeout, sessionTimeout)
 	return &session{Conn: c, link: l, stop: stop, ctx: ctx}, nil
 }
+
+// login is what the next connection is opened with.
+func (r *Reader) login() (Login, error) {
+	if r.cfg.Renew == nil {
+		return Login{User: r.cfg.User, Password: r.cfg.Password, TLS: r.cfg.TLS}, nil
+	}
+	login, err := r.cfg.Renew()
+	if err != nil {
+		return Login{}, fmt.Errorf("connect to %s: %w", r.cfg.Addr, renewError{err})
+	}
+	return login, nil
+}
+
+// renewError is one of [Config.Renew].
+type renewError struct{ error }
+
+func (e renewError) Unwrap() error { return e.error }
 
 func (s *session) close() {
 	s.stop()

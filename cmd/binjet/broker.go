@@ -36,7 +36,7 @@ func connectNATS(cfg config.Config, log *slog.Logger, watch *admin.Watch) (*nats
 			log.Warn("NATS reports an error", "error", err)
 		}),
 	}
-	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, natsLogin(cfg)...)...)
+	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, natsLogin(cfg, log)...)...)
 	if err != nil {
 		return nil, advise(fmt.Errorf("connect to NATS at %s: %w", redactURLs(cfg.NATS.URL), described(err)), natsNextStep(err))
 	}

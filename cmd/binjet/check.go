@@ -47,6 +47,7 @@ missing and how to mend it. Nothing is changed. The exit code is 1 when a check 
 // check asks both sides, whatever the other one says, and prints what it found.
 func check(ctx context.Context, cmd *cobra.Command, p process, cfg config.Config) error {
 	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
+	logWarnings(log, cfg)
 	reader, err := newReader(cfg, log, binlog.Hooks{})
 	if err != nil {
 		return failed(err)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,7 +26,11 @@ const askTimeout = 15 * time.Second
 func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog.Reader, error) {
 	s, db := cfg.Source, cfg.Database
 	return binlog.New(binlog.Config{
-		Addr: db.Addr, User: db.User, Password: string(db.Password), TLS: db.TLS, Database: db.Name,
+		Addr: db.Addr, User: db.User, Database: db.Name,
+		Renew: func() (binlog.Login, error) {
+			l, err := db.Renew()
+			return binlog.Login{User: l.User, Password: string(l.Password), TLS: l.TLS}, err
+		},
 		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
 		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
 		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes), OnUpdate: s.OnUpdate, OnGap: s.OnGap,
@@ -56,7 +60,9 @@ func relayConfig(cfg config.Config, nc *nats.Conn, source relay.Source, log *slo
 	}
 }
 
-func natsLogin(cfg config.Config) (opts []nats.Option) {
+// natsLogin is how to log in and by which certificates, read from their files again
+// at each connect.
+func natsLogin(cfg config.Config, log *slog.Logger) (opts []nats.Option) {
 	n, b := cfg.NATS, cfg.Broker
 	switch {
 	case n.Creds != "":
@@ -64,14 +70,38 @@ func natsLogin(cfg config.Config) (opts []nats.Option) {
 	case b.NKey != nil:
 		opts = append(opts, b.NKey)
 	case n.User != "":
-		opts = append(opts, nats.UserInfo(n.User, string(b.Password)))
+		password := renewed(log, "nats.password_file", b.PasswordFile, b.Password)
+		opts = append(opts, nats.UserInfoHandler(func() (string, string) { return n.User, password() }))
 	case b.Token != "":
-		opts = append(opts, nats.Token(string(b.Token)))
+		opts = append(opts, nats.TokenHandler(renewed(log, "nats.token_file", b.TokenFile, b.Token)))
 	}
 	if b.TLS != nil {
 		opts = append(opts, nats.Secure(b.TLS))
 	}
+	if n.TLS.CA != "" {
+		opts = append(opts, nats.RootCAs(n.TLS.CA))
+	}
 	return opts
+}
+
+// renewed returns a secret as its file holds it by then. While that can't be read
+// the last one is used, since NATS asks for no error here.
+func renewed(log *slog.Logger, key, path string, secret config.Secret) func() string {
+	var mu sync.Mutex
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		if path == "" {
+			return string(secret)
+		}
+		now, err := config.ReadSecret(path)
+		if err != nil {
+			log.Warn("a secret can't be read again; NATS is asked with the last one", "key", key, "error", err)
+			return string(secret)
+		}
+		secret = now
+		return string(secret)
+	}
 }
 
 // Next steps for the source that more than one command gives.
@@ -105,20 +135,7 @@ func natsNextStep(err error) string {
 }
 
 // redactURLs lists servers without what may be a password.
-func redactURLs(urls []string) string {
-	list := make([]string, 0, len(urls))
-	for _, raw := range urls {
-		if !strings.Contains(raw, "://") {
-			raw = "nats://" + raw
-		}
-		shown := "[unreadable]"
-		if u, err := url.Parse(raw); err == nil {
-			shown = u.Scheme + "://" + u.Host // a lone user name would be a token
-		}
-		list = append(list, shown)
-	}
-	return strings.Join(list, ", ")
-}
+func redactURLs(urls []string) string { return strings.Join(config.RedactURLs(urls), ", ") }
 
 // Error codes of the JetStream API that have a next step.
 const (

@@ -89,6 +89,7 @@ func createTable(cfg config.Config, table string) (string, error) {
 // the other can't be reached.
 func initialise(ctx context.Context, report *initReport, p process, cfg config.Config) error {
 	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
+	logWarnings(log, cfg)
 	reader, err := newReader(cfg, log, binlog.Hooks{})
 	if err != nil {
 		return err
@@ -121,6 +122,10 @@ func openDatabase(ctx context.Context, cfg config.Config) (*sql.DB, error) {
 	d := cfg.Database
 	c := mysql.NewConfig()
 	c.Net, c.Addr, c.User, c.Passwd, c.DBName, c.TLS = d.Net, d.Addr, d.User, string(d.Password), d.Name, d.TLS
+	err := c.Apply(mysql.BeforeConnect(func(_ context.Context, c *mysql.Config) error { return renew(d, c) }))
+	if err != nil {
+		return nil, err
+	}
 	c.Timeout, c.ReadTimeout = askTimeout, askTimeout
 	c.Logger = &mysql.NopLogger{} // what it logs it returns too
 	connector, err := mysql.NewConnector(c)
@@ -135,6 +140,13 @@ func openDatabase(ctx context.Context, cfg config.Config) (*sql.DB, error) {
 		return nil, advise(fmt.Errorf("connect to the source at %s as %q: %w", d.Addr, d.User, described(err)), databaseNextStep(err))
 	}
 	return db, nil
+}
+
+// renew is asked before each connection.
+func renew(d config.Database, c *mysql.Config) error {
+	login, err := d.Renew()
+	c.User, c.Passwd, c.TLS = login.User, string(login.Password), login.TLS
+	return err
 }
 
 // Errors of the server that have a next step.

@@ -84,7 +84,7 @@ func TestExitCode(t *testing.T) {
 	for want, errs := range map[int][]error{
 		exitOK:      {nil, failed(nil)},
 		exitFailure: {failed(io.EOF), toldFailure(io.EOF), failed(advise(io.EOF, "x")), failed(&preflightError{})},
-		exitUsage:   {io.EOF, failed(&config.Error{Faults: []string{"x"}}), &config.Error{}},
+		exitUsage:   {io.EOF, failed(&config.Error{Faults: []config.Fault{{Problem: "x"}}}), &config.Error{}},
 		exitHalted:  {failed(halt), toldFailure(fmt.Errorf("read: %w", halt)), failed(failed(halt))},
 	} {
 		for _, err := range errs {

@@ -30,7 +30,10 @@ func newRun(p process) *cobra.Command {
 		Long: `Publish the outbox until SIGTERM or SIGINT. Any number of processes may run for the
 same source: one leads, the others stand by and take over when it is silent.
 
-What binjet needs of the source is checked first; binjet check says the same in more words.`,
+What binjet needs of the source is checked first; binjet check says the same in more words.
+
+SIGHUP reads the configuration again and applies what can change while it runs; binjet
+help configuration marks these keys.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadSettings(cmd, p.environ)
@@ -43,8 +46,14 @@ What binjet needs of the source is checked first; binjet check says the same in 
 			if cfg.PublishedBefore, err = pointInTime(published); err != nil {
 				return fmt.Errorf("--published-before: %w", err)
 			}
-			log := logging.New(p.stderr, cfg.Log.Level, cfg.Log.Format)
-			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error { return run(ctx, cfg, log) })
+			level := new(slog.LevelVar)
+			level.Set(logging.ParseLevel(cfg.Log.Level))
+			log := logging.NewLeveled(p.stderr, level, cfg.Log.Format)
+			logWarnings(log, cfg)
+			reload := newReloader(settingsInput(cmd, p.environ), cfg, level, log)
+			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error {
+				return reload.during(ctx, func(ctx context.Context) error { return run(ctx, cfg, log) })
+			})
 			return stopped(log, err)
 		},
 	}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -34,6 +34,13 @@ func loadSettings(cmd *cobra.Command, environ []string) (config.Config, error) {
 	return config.Load(settingsInput(cmd, environ))
 }
 
+// logWarnings says what works and is dangerous.
+func logWarnings(log *slog.Logger, cfg config.Config) {
+	for _, w := range cfg.Warnings {
+		log.Warn("the configuration is dangerous", "warning", w)
+	}
+}
+
 func settingsInput(cmd *cobra.Command, environ []string) config.Input {
 	in := config.Input{Environ: environ, Flags: make(map[string]string)}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -59,26 +66,5 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // newConfigurationTopic is `binjet help configuration`: every key, from the table
 // that the configuration is read by.
 func newConfigurationTopic() *cobra.Command {
-	var b strings.Builder
-	fmt.Fprintf(&b, `A value is taken from the first of these that sets it: a flag, an environment
-variable, the YAML file (-c, %s, or ./%s), the default.
-
-The variable of a key is its name in upper case: source.dsn is BINJET_SOURCE_DSN.
-Lists are separated by commas. Durations are written as 500ms, 2s or 1m, sizes as
-16MiB. Unknown keys and unknown BINJET_ variables are errors, but for those that
-begin with BINJET_TEST_, BINJET_DEMO_, BINJET_MYSQL_ or BINJET_MARIADB_, and those that
-Kubernetes makes up for services (BINJET_SERVICE_HOST, BINJET_PORT, …).
-
-`, config.FileEnv, config.DefaultFile)
-	for _, k := range config.Keys() {
-		fmt.Fprintf(&b, "  %s", k.Name)
-		if k.Default != "" {
-			fmt.Fprintf(&b, " (default %s)", k.Default)
-		}
-		if k.Flag != "" {
-			fmt.Fprintf(&b, ", --%s", k.Flag)
-		}
-		fmt.Fprintf(&b, "\n      %s\n", k.Help)
-	}
-	return &cobra.Command{Use: "configuration", Short: "Every key of the configuration", Long: strings.TrimRight(b.String(), "\n")}
+	return &cobra.Command{Use: "configuration", Short: "Every key of the configuration", Long: config.Help()}
 }

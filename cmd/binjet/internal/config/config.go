@@ -9,8 +9,19 @@ import (
 	"github.com/binjet/binjet/checkpoint"
 )
 
-// Config is everything that can be set. Tags of a leaf: key, default, help, flag
-// (the command line flag it also has), and secret.
+// Config is everything that can be set. The tags of a leaf are all that is said of
+// it anywhere; [Keys] reads them:
+//
+//   - key: its name in its section
+//   - default: in the spelling of the file; none is the zero value
+//   - help: what it is, in one line
+//   - danger: what goes wrong for whoever sets it without care, in one line
+//   - unit: what a whole number counts; durations and sizes carry theirs
+//   - enum: the only values that it takes, separated by commas
+//   - type: "path" for the name of a file
+//   - flag: the command line flag that it also has
+//   - secret: "true" hides its value wherever it is shown
+//   - reload: "true" for what SIGHUP changes while the process runs
 type Config struct {
 	Source Source `key:"source"`
 	NATS   NATS   `key:"nats"`
@@ -24,6 +35,9 @@ type Config struct {
 	File     string   `key:"-"`
 	Database Database `key:"-"`
 	Broker   Broker   `key:"-"`
+	// Warnings are about what works and is dangerous, such as a secret's file that
+	// everybody can read. Each is one line.
+	Warnings []string `key:"-"`
 	// AcceptLoss is set by a flag of one command only, so that it can't stay on.
 	AcceptLoss checkpoint.GTIDSet `key:"-"`
 	// PublishedBefore is of such a flag, too.
@@ -32,28 +46,28 @@ type Config struct {
 
 // Source is the database server that is read.
 type Source struct {
-	Name                string        `key:"name" flag:"source-name" help:"name of the source, a token of its checkpoint subject; every relay of one database shares it (default: the DSN's database)"`
-	DSN                 Secret        `key:"dsn" flag:"dsn" secret:"true" help:"server to read, user:password@tcp(host:3306)/database or …@unix(/path)/database; a flag shows in the process list, so give it by environment or file where there is a password"`
-	DSNFile             string        `key:"dsn_file" help:"file that holds the DSN"`
-	PasswordFile        string        `key:"password_file" help:"file that holds the password for a DSN without one"`
-	Flavor              string        `key:"flavor" help:"mysql or mariadb; another kind of server is then refused (default: whichever it is)"`
-	ServerID            uint32        `key:"server_id" default:"0" help:"replica ID, unique among the server's replicas; 0 picks a random one"`
-	Tables              []string      `key:"tables" flag:"tables" default:"outbox" help:"outbox tables, table or database.table"`
-	Start               string        `key:"start" flag:"start" default:"snapshot" help:"where to begin when there is no checkpoint: snapshot, earliest, latest, a GTID set, or file:offset on MySQL without GTIDs"`
+	Name                string        `key:"name" flag:"source-name" help:"name of the source, a token of its checkpoint subject; every relay of one database shares it (default: the DSN's database)" danger:"another name is another checkpoint: binjet would begin anew, and publish again what the stream holds"`
+	DSN                 Secret        `key:"dsn" flag:"dsn" secret:"true" help:"server to read, user:password@tcp(host:3306)/database or …@unix(/path)/database" danger:"a flag shows in the process list: give it by environment or file where it holds a password"`
+	DSNFile             string        `key:"dsn_file" type:"path" help:"file that holds the DSN; user and password are read from it again at each connect" danger:"the address is not followed: when the file names another server, restart"`
+	PasswordFile        string        `key:"password_file" type:"path" help:"file that holds the password for a DSN without one; it is read again at each connect"`
+	Flavor              string        `key:"flavor" enum:"mysql,mariadb" help:"kind of server; another kind is then refused (default: whichever it is)"`
+	ServerID            uint32        `key:"server_id" default:"0" unit:"ID" help:"replica ID, unique among the server's replicas; 0 picks a random one" danger:"two replicas of one ID throw each other out, again and again"`
+	Tables              []string      `key:"tables" flag:"tables" default:"outbox" help:"outbox tables, table or database.table" danger:"a table that is taken out is not read meanwhile: what it gets is not published later"`
+	Start               string        `key:"start" flag:"start" default:"snapshot" help:"where to begin when there is no checkpoint: snapshot, earliest, latest, a GTID set, or file:offset on MySQL without GTIDs" danger:"earliest and latest miss what was purged, or was there before"`
 	Columns             Columns       `key:"columns"`
 	TLS                 TLS           `key:"tls"`
 	Heartbeat           time.Duration `key:"heartbeat" default:"2s" help:"how often an idle server says that it is there"`
-	ReadTimeout         time.Duration `key:"read_timeout" default:"0s" help:"silence after which the connection counts as dead; 0 is three heartbeats"`
-	OnUpdate            string        `key:"on_update" default:"halt" help:"an UPDATE of an outbox row: halt, since it may be an upsert whose event would be lost, or ignore, for tables whose rows are marked"`
-	OnInvalid           string        `key:"on_invalid" default:"quarantine" help:"a row that can't be published: quarantine stores it in the dead-letter stream before the position moves, halt stops"`
-	OnGap               string        `key:"on_gap" default:"halt" help:"binlogs purged before they were read: halt, or rescan, which publishes the rows that the outbox tables still hold and the stream lacks; rows deleted meanwhile can't be found"`
+	ReadTimeout         time.Duration `key:"read_timeout" default:"0s" help:"silence after which the connection counts as dead; 0 is three heartbeats" danger:"too short, and an idle or busy server looks dead"`
+	OnUpdate            string        `key:"on_update" default:"halt" enum:"halt,ignore" help:"an UPDATE of an outbox row: halt, since it may be an upsert whose event would be lost, or ignore, for tables whose rows are marked" danger:"with ignore, an upsert of an ID that exists is a lost event"`
+	OnInvalid           string        `key:"on_invalid" default:"quarantine" enum:"quarantine,halt" help:"a row that can't be published: quarantine stores it in the dead-letter stream before the position moves, halt stops" danger:"halt stops all events behind that row until somebody acts"`
+	OnGap               string        `key:"on_gap" default:"halt" enum:"halt,rescan" help:"binlogs purged before they were read: halt, or rescan, which publishes the rows that the outbox tables still hold and the stream lacks" danger:"a rescan can't find rows that were deleted meanwhile: their events are lost"`
 	FailoverWait        time.Duration `key:"failover_wait" default:"30s" help:"wait for a replica that does not have the checkpoint's transactions yet, once it ceases to come nearer; then halt. 0 halts at once"`
-	MaxTransactionBytes Bytes         `key:"max_transaction_bytes" default:"16MiB" help:"memory for one transaction; a larger one is read twice and published in parts"`
+	MaxTransactionBytes Bytes         `key:"max_transaction_bytes" default:"16MiB" help:"memory for one transaction; a larger one is read twice and published in parts" danger:"each process holds that much, and single rows come on top: set its memory limit accordingly"`
 }
 
 // Columns maps the columns of the outbox tables.
 type Columns struct {
-	ID        string `key:"id" default:"id" help:"column of the message ID"`
+	ID        string `key:"id" default:"id" help:"column of the message ID" danger:"two rows of one ID are one event to consumers"`
 	Topic     string `key:"topic" default:"topic" help:"column of the topic"`
 	Key       string `key:"key" default:"message_key" help:"column of the ordering key; - for none"`
 	Headers   string `key:"headers" default:"headers" help:"column of the headers; - for none"`
@@ -64,55 +78,56 @@ type Columns struct {
 // TLS of one connection. Setting any key turns TLS on.
 type TLS struct {
 	Enabled            bool   `key:"enabled" default:"false" help:"use TLS with the system's CAs; any other tls key turns it on too"`
-	CA                 string `key:"ca" help:"PEM file of the CAs to trust in place of the system's"`
-	Cert               string `key:"cert" help:"PEM file of the client certificate; it is read again at each connect"`
-	Key                string `key:"key" help:"PEM file of the client certificate's key"`
+	CA                 string `key:"ca" type:"path" help:"PEM file of the CAs to trust in place of the system's; it is read again at each connect"`
+	Cert               string `key:"cert" type:"path" help:"PEM file of the client certificate; it is read again at each connect"`
+	Key                string `key:"key" type:"path" help:"PEM file of the client certificate's key"`
 	ServerName         string `key:"server_name" help:"name that the server's certificate must have (default: the host)"`
-	InsecureSkipVerify bool   `key:"insecure_skip_verify" default:"false" help:"accept any certificate: whoever sits between can read and change everything"`
+	InsecureSkipVerify bool   `key:"insecure_skip_verify" default:"false" help:"accept any certificate" danger:"whoever sits between can read and change everything"`
 }
 
 // NATS is the broker. At most one way of authentication may be set.
 type NATS struct {
-	URL          []string `key:"url" flag:"nats-url" default:"nats://127.0.0.1:4222" secret:"true" help:"servers to connect to"`
-	Creds        string   `key:"creds" help:"credentials file (.creds)"`
-	NKey         string   `key:"nkey" help:"file that holds the NKey seed"`
+	URL          []string `key:"url" flag:"nats-url" default:"nats://127.0.0.1:4222" secret:"true" help:"servers to connect to" danger:"a password in it is visible to whoever reads the file: use creds, nkey or the _file keys"`
+	Creds        string   `key:"creds" type:"path" help:"credentials file (.creds); it is read again at each connect"`
+	NKey         string   `key:"nkey" type:"path" help:"file that holds the NKey seed" danger:"a seed of another key is another user: that needs a restart"`
 	User         string   `key:"user" help:"user name"`
 	Password     Secret   `key:"password" secret:"true" help:"password of nats.user"`
-	PasswordFile string   `key:"password_file" help:"file that holds the password of nats.user"`
+	PasswordFile string   `key:"password_file" type:"path" help:"file that holds the password of nats.user; it is read again at each connect"`
 	Token        Secret   `key:"token" secret:"true" help:"token"`
-	TokenFile    string   `key:"token_file" help:"file that holds the token"`
+	TokenFile    string   `key:"token_file" type:"path" help:"file that holds the token; it is read again at each connect"`
 	TLS          TLS      `key:"tls"`
 }
 
 // Stream is where events go.
 type Stream struct {
-	Name          string `key:"name" flag:"stream" default:"OUTBOX" help:"stream to publish to"`
-	SubjectPrefix string `key:"subject_prefix" default:"outbox" help:"events have the subject <prefix>.<topic>"`
-	Partitions    int    `key:"partitions" default:"0" help:"with N > 0 the subject is <prefix>.<partition of the key>.<topic>; fixed for the life of the stream"`
+	Name          string `key:"name" flag:"stream" default:"OUTBOX" help:"stream to publish to" danger:"another stream holds no checkpoint: binjet would begin anew"`
+	SubjectPrefix string `key:"subject_prefix" default:"outbox" help:"events have the subject <prefix>.<topic>" danger:"consumers filter by it: change it only with them"`
+	Partitions    int    `key:"partitions" default:"0" unit:"partitions" help:"with N > 0 the subject is <prefix>.<partition of the key>.<topic>" danger:"fixed for the life of the stream: with another number a key would change its partition, and lose its order"`
 	Manage        bool   `key:"manage" default:"true" help:"create the stream and its bucket when they are absent; what exists is never changed or shrunk"`
-	Replicas      int    `key:"replicas" default:"1" help:"replicas of a stream that is created"`
+	Replicas      int    `key:"replicas" default:"1" unit:"replicas" help:"replicas of a stream that is created" danger:"with 1, what the one server loses is gone until it is published again from the binlog"`
 }
 
 // Relay is how the process publishes.
 type Relay struct {
-	Heartbeat     time.Duration `key:"heartbeat" default:"1s" help:"how often an idle leader writes its checkpoint; a standby takes over after three in silence; the same for all relays of a source"`
+	Heartbeat     time.Duration `key:"heartbeat" default:"1s" help:"how often an idle leader writes its checkpoint; a standby takes over after three in silence" danger:"has to be the same for all relays of a source, or a standby takes over from a leader that is well"`
 	HandOver      time.Duration `key:"hand_over" default:"0s" help:"how long the leader may be unable to reach the source before it lets another relay try; 0 is ten heartbeats"`
-	CommitTimeout time.Duration `key:"commit_timeout" default:"2s" help:"wait for the answer to a commit before the stream is asked what happened"`
-	Instance      string        `key:"instance" help:"name of this process, unique among the source's relays (default: host:pid:random)"`
+	CommitTimeout time.Duration `key:"commit_timeout" default:"2s" help:"wait for the answer to a commit before the stream is asked what happened" danger:"shorter than the broker needs, and the stream is asked after every commit"`
+	Instance      string        `key:"instance" help:"name of this process, unique among the source's relays (default: host:pid:random)" danger:"two processes of one name can't be told apart in the log; the broker still lets one write only"`
 }
 
 // HTTP is the admin server.
 type HTTP struct {
-	Listen string `key:"listen" flag:"http-listen" default:"127.0.0.1:9188" help:"address of /healthz, /readyz and /metrics; empty turns them off"`
+	Listen string `key:"listen" flag:"http-listen" default:"127.0.0.1:9188" help:"address of /healthz, /readyz and /metrics; empty turns them off" danger:"whoever reaches it can read the metrics: bind it to loopback, or keep others out"`
 }
 
 // Log is what is logged and how.
 type Log struct {
-	Level  string `key:"level" flag:"log-level" default:"info" help:"debug, info, warn or error"`
-	Format string `key:"format" flag:"log-format" default:"auto" help:"console, json, or auto: console on a terminal and JSON otherwise"`
+	Level  string `key:"level" flag:"log-level" default:"info" enum:"debug,info,warn,error" reload:"true" help:"the least level that is logged" danger:"debug logs every connection and check"`
+	Format string `key:"format" flag:"log-format" default:"auto" enum:"auto,console,json" help:"console, json, or auto: console on a terminal and JSON otherwise"`
 }
 
-// Database is the source as it is connected to.
+// Database is the source as it is connected to at first; [Database.Renew] says how
+// at a later connect.
 type Database struct {
 	// Net is tcp or unix, Addr host:port or the path of the socket.
 	Net, Addr string
@@ -120,11 +135,17 @@ type Database struct {
 	Password  Secret
 	Name      string // the DSN's database; may be empty
 	TLS       *tls.Config
+
+	renewal renewal
 }
 
 // Broker is NATS as it is connected to.
 type Broker struct {
 	Password, Token Secret
-	NKey            nats.Option // logs in by the seed; nil without one
-	TLS             *tls.Config
+	// PasswordFile and TokenFile are where these came from, to be read again at each
+	// connect; "" for those that stand in a key.
+	PasswordFile, TokenFile string
+
+	NKey nats.Option // logs in by the seed; nil without one
+	TLS  *tls.Config
 }

@@ -24,14 +24,14 @@ func (l *loader) environ(environ []string) {
 			continue
 		}
 		if k, ok := byEnvName[name]; ok {
-			l.set(k, value, origin{byEnv, name})
+			l.set(k, value, origin{rank: byEnv, text: name})
 			continue
 		}
-		fault := fmt.Sprintf("environment variable %s is none of binjet's", name)
+		problem := fmt.Sprintf("environment variable %s is none of binjet's", name)
 		if near := suggest(name, names); near != "" {
-			fault += ": did you mean " + near + "?"
+			problem += ": did you mean " + near + "?"
 		}
-		l.faults = append(l.faults, fault)
+		l.faults = append(l.faults, Fault{Problem: problem})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // EnvPrefix begins the name of every environment variable of binjet.
@@ -16,8 +17,13 @@ type Key struct {
 	Flag    string // dsn, or "" when there is none
 	Default string
 	Help    string
+	Danger  string   // what goes wrong without care, or ""
+	Type    Type     // how values are written
+	Unit    string   // what a number counts
+	Enum    []string // the only values, where there are some
 	Secret  bool
 	List    bool
+	Reload  bool // SIGHUP changes it while the process runs
 
 	index []int // of the field in Config
 }
@@ -41,10 +47,48 @@ func keysOf(t reflect.Type, prefix string, index []int) (keys []Key) {
 		keys = append(keys, Key{
 			Name: name, Env: EnvPrefix + strings.ToUpper(strings.ReplaceAll(name, ".", "_")),
 			Flag: f.Tag.Get("flag"), Default: f.Tag.Get("default"), Help: f.Tag.Get("help"),
-			Secret: f.Tag.Get("secret") == "true", List: f.Type.Kind() == reflect.Slice, index: at,
+			Danger: f.Tag.Get("danger"), Type: typeOf(f), Unit: f.Tag.Get("unit"), Enum: splitList(f.Tag.Get("enum")),
+			Secret: f.Tag.Get("secret") == "true", List: f.Type.Kind() == reflect.Slice,
+			Reload: f.Tag.Get("reload") == "true", index: at,
 		})
 	}
 	return keys
+}
+
+// Section is what the key's name begins with, without its last part.
+func (k Key) Section() string { return k.Name[:strings.LastIndex(k.Name, ".")] }
+
+// Type is how the values of a key are written.
+type Type string
+
+// The types. Whatever else a key may be is a text.
+const (
+	Text     Type = "text"
+	Path     Type = "path"
+	Bool     Type = "true or false"
+	Number   Type = "number"
+	Duration Type = "duration"
+	Size     Type = "size"
+	List     Type = "list"
+)
+
+func typeOf(f reflect.StructField) Type {
+	switch reflect.Zero(f.Type).Interface().(type) {
+	case bool:
+		return Bool
+	case int, uint32:
+		return Number
+	case time.Duration:
+		return Duration
+	case Bytes:
+		return Size
+	case []string:
+		return List
+	}
+	if f.Tag.Get("type") == "path" {
+		return Path
+	}
+	return Text
 }
 
 // suggest returns the key that name may be a misspelling of, or "".

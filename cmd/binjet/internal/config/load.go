@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -26,16 +27,10 @@ type Input struct {
 	Flags map[string]string
 	// Offline says that nothing will be connected to, so a DSN need not be given.
 	Offline bool
-}
-
-// Error is every fault of a configuration.
-type Error struct{ Faults []string }
-
-func (e *Error) Error() string {
-	if len(e.Faults) == 1 {
-		return "configuration: " + e.Faults[0]
-	}
-	return fmt.Sprintf("configuration has %d faults:\n  - %s", len(e.Faults), strings.Join(e.Faults, "\n  - "))
+	// FileOnly leaves out the environment and the flags, and does not ask for what
+	// the file names: other files, such as certificates, need not be there. For a
+	// check of the file where it is written, not where it is used. It is Offline, too.
+	FileOnly bool
 }
 
 // rank orders the layers; a value of a higher one wins.
@@ -52,6 +47,7 @@ const (
 type origin struct {
 	rank rank
 	text string // "binjet.yaml:3", "BINJET_SOURCE_DSN", "--dsn"
+	Place
 }
 
 // loader collects values and faults.
@@ -59,53 +55,74 @@ type loader struct {
 	cfg    Config
 	keys   []Key
 	origin map[string]origin // by key name; set only where not by default
-	faults []string
+	faults []Fault
 
-	offline bool
+	offline, fileOnly bool
 }
 
 // Load reads all layers, checks the result, and reads the secrets' files. Its
 // error is an *[Error].
 func Load(in Input) (Config, error) {
-	l := &loader{keys: Keys(), origin: make(map[string]origin), offline: in.Offline}
-	for _, k := range l.keys {
-		if k.Default != "" {
-			l.set(k, k.Default, origin{byDefault, "default"})
-		}
-	}
-	l.file(in)
-	l.environ(in.Environ)
-	for _, k := range l.keys {
-		if v, ok := in.Flags[k.Flag]; ok && k.Flag != "" {
-			l.set(k, v, origin{byFlag, "--" + k.Flag})
-		}
-	}
-	l.resolve()
+	l := read(in)
 	if len(l.faults) > 0 {
 		return Config{}, &Error{Faults: l.faults}
 	}
 	return l.cfg, nil
 }
 
+// read goes through all layers, and notes what is wrong.
+func read(in Input) *loader {
+	l := &loader{keys: Keys(), origin: make(map[string]origin), offline: in.Offline, fileOnly: in.FileOnly}
+	for _, k := range l.keys {
+		if k.Default != "" {
+			l.set(k, k.Default, origin{rank: byDefault})
+		}
+	}
+	l.file(in)
+	if in.FileOnly {
+		in.Environ, in.Flags, l.offline = nil, nil, true
+	}
+	l.environ(in.Environ)
+	for _, k := range l.keys {
+		if v, ok := in.Flags[k.Flag]; ok && k.Flag != "" {
+			l.set(k, v, origin{rank: byFlag, text: "--" + k.Flag})
+		}
+	}
+	l.resolve()
+	return l
+}
+
 // fault notes a fault of a key. The format continues the sentence that the key begins.
 func (l *loader) fault(key, format string, args ...any) {
-	where := ""
-	if o, ok := l.origin[key]; ok {
-		where = " (" + o.text + ")"
-	}
-	l.faults = append(l.faults, key+where+" "+fmt.Sprintf(format, args...))
+	o := l.origin[key]
+	l.faults = append(l.faults, Fault{Key: key, Where: o.text, Place: o.Place, Problem: fmt.Sprintf(format, args...)})
 }
 
 func (l *loader) set(k Key, text string, from origin) {
 	if from.rank != byDefault {
 		l.origin[k.Name] = from
 	}
-	if err := assign(l.field(k), text); err != nil {
-		if k.Secret {
-			l.fault(k.Name, "%s", err)
-		} else {
-			l.fault(k.Name, "%q %s", text, err)
-		}
+	err := assign(l.field(k), text)
+	if err == nil && len(k.Enum) > 0 && (text != "" || k.Default != "") && !slices.Contains(k.Enum, text) {
+		err = errors.New(noneOf(k.Enum))
+	}
+	switch {
+	case err != nil && k.Secret:
+		l.fault(k.Name, "%s", err)
+	case err != nil:
+		l.fault(k.Name, "%q %s", text, err)
+	}
+}
+
+// noneOf continues the sentence about a value that is none of the list.
+func noneOf(list []string) string {
+	switch n := len(list); n {
+	case 1:
+		return "is not " + list[0]
+	case 2:
+		return "is neither " + list[0] + " nor " + list[1]
+	default:
+		return "is none of " + strings.Join(list[:n-1], ", ") + " and " + list[n-1]
 	}
 }
 
@@ -144,6 +161,6 @@ func (l *loader) file(in Input) {
 		l.yaml(path, data)
 	case !named && errors.Is(err, fs.ErrNotExist):
 	default:
-		l.faults = append(l.faults, fmt.Sprintf("the configuration file can't be read: %v", err))
+		l.faults = append(l.faults, Fault{Problem: fmt.Sprintf("the configuration file can't be read: %v", err)})
 	}
 }

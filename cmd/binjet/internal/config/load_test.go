@@ -48,7 +48,11 @@ func faults(t *testing.T, in Input) []string {
 	if !errors.As(err, &faulty) {
 		t.Fatalf("error is %T %v, not *Error", err, err)
 	}
-	return faulty.Faults
+	list := make([]string, 0, len(faulty.Faults))
+	for _, f := range faulty.Faults {
+		list = append(list, f.String())
+	}
+	return list
 }
 
 func TestPrecedence(t *testing.T) {
@@ -170,7 +174,8 @@ func TestDatabase(t *testing.T) {
 		"slash in passwd": {environ: []string{"BINJET_SOURCE_DSN=app:s3/cret@tcp(db)"}, fault: "is no user:password"},
 		"no user":         {environ: []string{"BINJET_SOURCE_DSN=tcp(db)/shop"}, fault: "no user"},
 		"bad parameter":   {environ: []string{"BINJET_SOURCE_DSN=" + dsn + "?parseTime=s3cret"}, fault: "parameters"},
-		"other network":   {environ: []string{"BINJET_SOURCE_DSN=app:s3cret@pipe(x)/shop"}, fault: "pipe"},
+		"other network":   {environ: []string{"BINJET_SOURCE_DSN=app:s3cret@pipe(x)/shop"}, fault: "something else than tcp(host:port)"},
+		"no @":            {environ: []string{"BINJET_SOURCE_DSN=app:s3cret(x)/shop"}, fault: "something else than tcp(host:port)"},
 		"no database":     {environ: []string{"BINJET_SOURCE_DSN=app:s3cret@tcp(db)/"}, fault: "source.name"},
 		"bad database":    {environ: []string{"BINJET_SOURCE_DSN=app:s3cret@tcp(db)/my.shop"}, fault: "source.name"},
 		"absent file":     {environ: []string{"BINJET_SOURCE_DSN_FILE=/absent"}, fault: "source.dsn_file (BINJET_SOURCE_DSN_FILE) can't be read"},
@@ -190,7 +195,7 @@ func TestDatabase(t *testing.T) {
 			if (got.TLS != nil) != (test.tls != "") || got.TLS != nil && got.TLS.ServerName != test.tls {
 				t.Errorf("TLS: %+v", got.TLS)
 			}
-			if got.TLS = nil; got != test.want {
+			if got.TLS, got.renewal = nil, (renewal{}); got != test.want {
 				t.Errorf("got %#v, want %#v", got, test.want)
 			}
 		})
@@ -296,8 +301,14 @@ func TestKeysAreComplete(t *testing.T) {
 	for _, k := range keys {
 		l := &loader{keys: keys, origin: make(map[string]origin)}
 		text, ok := sample[l.field(k).Type()]
-		if !ok {
+		switch {
+		case len(k.Enum) > 0:
+			text = k.Enum[0]
+		case !ok:
 			text = "x"
+		}
+		if k.Type == Number && k.Unit == "" {
+			t.Errorf("%s is a number of what? Give it a unit", k.Name)
 		}
 		l.environ([]string{k.Env + "=" + text})
 		if len(l.faults) > 0 || l.field(k).IsZero() || k.Help == "" {

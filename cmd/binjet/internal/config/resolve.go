@@ -2,87 +2,66 @@ package config
 
 import (
 	"errors"
-	"io/fs"
+	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/nats-io/nats.go"
 )
 
 // resolve turns the keys into what is connected to, and checks them all.
 func (l *loader) resolve() {
-	l.cfg.Source.DSN = l.secret("source.dsn", l.cfg.Source.DSN, "source.dsn_file", l.cfg.Source.DSNFile)
 	l.database()
 	l.broker()
 	l.validate()
-}
-
-// secret is the value of key, or the content of the file that fileKey names. When
-// both are set, the one of the higher layer wins, so that a variable can replace a
-// file's setting; both in one layer are a fault, since nobody can tell which is meant.
-func (l *loader) secret(key string, value Secret, fileKey, path string) Secret {
-	if path == "" {
-		return value
-	}
-	if value != "" {
-		switch a, b := l.origin[key].rank, l.origin[fileKey].rank; {
-		case a > b:
-			return value
-		case a == b:
-			l.fault(fileKey, "and %s are both set: keep one", key)
-			return value
-		}
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		l.fault(fileKey, "can't be read: %v", err)
-		return value
-	}
-	text := strings.TrimRight(string(data), "\r\n")
-	if text == "" {
-		l.fault(fileKey, "names an empty file: %s", path)
-	}
-	return Secret(text)
+	l.openConfigFile()
 }
 
 const dsnForm = "user:password@tcp(host:3306)/database"
 
 func (l *loader) database() {
+	value, file := l.secret("source.dsn", l.cfg.Source.DSN, "source.dsn_file", l.cfg.Source.DSNFile)
+	l.cfg.Source.DSN = value
 	key := "source.dsn"
-	if l.isSet("source.dsn_file") && (!l.isSet(key) || l.origin[key].rank < l.origin["source.dsn_file"].rank) {
+	if file != "" {
 		key = "source.dsn_file"
 	}
-	dsn := string(l.cfg.Source.DSN)
-	if dsn == "" {
-		if key == "source.dsn" && !l.offline {
+	if value == "" {
+		if file == "" && !l.offline {
 			l.fault(key, "is missing: set it to %s, or set BINJET_SOURCE_DSN, --dsn or source.dsn_file", dsnForm)
 		}
 		return
 	}
-	parsed, err := mysql.ParseDSN(dsn)
+	parsed, err := parseDSN(string(value))
 	if err != nil {
-		l.fault(key, "is no %s: %s", dsnForm, dsnProblem(err))
-		return
-	}
-	if strings.ContainsAny(parsed.DBName, "@()") { // a "/" in the password, and none before the database
-		l.fault(key, "is no %s: the /database is missing (write / alone for none)", dsnForm)
+		l.fault(key, "%s", err)
 		return
 	}
 	db := &l.cfg.Database
 	db.Net, db.Addr, db.User, db.Password, db.Name = parsed.Net, parsed.Addr, parsed.User, Secret(parsed.Passwd), parsed.DBName
-	if db.Net != "tcp" && db.Net != "unix" {
-		l.fault(key, "connects by %q: only tcp(host:port) and unix(/path) are supported", db.Net)
-	}
-	if db.User == "" {
-		l.fault(key, "names no user")
-	}
 	l.password(key)
 	l.databaseTLS(key, parsed)
 	if l.cfg.Source.Name == "" {
 		l.cfg.Source.Name = db.Name
 	}
+	db.renewal = renewal{dsnFile: file, passwordFile: l.cfg.Source.PasswordFile, tls: l.cfg.Source.TLS, host: host(parsed.Addr)}
+}
+
+// parseDSN reads a DSN. Its errors continue the sentence "source.dsn …", and hold
+// nothing of it: what is no DSN may have a password anywhere.
+func parseDSN(dsn string) (*mysql.Config, error) {
+	parsed, err := mysql.ParseDSN(dsn)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("is no %s: %s", dsnForm, dsnProblem(err))
+	case strings.ContainsAny(parsed.DBName, "@()"): // a "/" in the password, and none before the database
+		return nil, fmt.Errorf("is no %s: the /database is missing (write / alone for none)", dsnForm)
+	case parsed.Net != "tcp" && parsed.Net != "unix":
+		return nil, errors.New("connects by something else than tcp(host:port) or unix(/path), which alone are supported")
+	case parsed.User == "":
+		return nil, errors.New("names no user")
+	}
+	return parsed, nil
 }
 
 // dsnProblem is what is wrong with a DSN in words that hold nothing of it.
@@ -105,16 +84,21 @@ func (l *loader) password(dsnKey string) {
 		l.fault("source.password_file", "is set, but %s holds a password too: keep one", dsnKey)
 		return
 	}
-	db.Password = l.secret("", "", "source.password_file", l.cfg.Source.PasswordFile)
+	db.Password, _ = l.secret("", "", "source.password_file", l.cfg.Source.PasswordFile)
+}
+
+// host is that of an address, "" for a socket.
+func host(addr string) string {
+	name, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // databaseTLS takes TLS from the DSN's tls parameter or the source.tls keys.
 func (l *loader) databaseTLS(dsnKey string, parsed *mysql.Config) {
-	host, _, err := net.SplitHostPort(parsed.Addr)
-	if err != nil {
-		host = ""
-	}
-	conf := l.tls("source.tls", l.cfg.Source.TLS, host)
+	conf := l.tls("source.tls", l.cfg.Source.TLS, host(parsed.Addr))
 	switch {
 	case parsed.TLSConfig == "preferred":
 		l.fault(dsnKey, "has tls=preferred, which goes on unencrypted when the server has no TLS: use tls=true, tls=skip-verify or the source.tls keys")
@@ -132,15 +116,16 @@ func (l *loader) databaseTLS(dsnKey string, parsed *mysql.Config) {
 func (l *loader) broker() {
 	n := &l.cfg.NATS
 	b := &l.cfg.Broker
-	b.Password = l.secret("nats.password", n.Password, "nats.password_file", n.PasswordFile)
-	b.Token = l.secret("nats.token", n.Token, "nats.token_file", n.TokenFile)
+	b.Password, b.PasswordFile = l.secret("nats.password", n.Password, "nats.password_file", n.PasswordFile)
+	b.Token, b.TokenFile = l.secret("nats.token", n.Token, "nats.token_file", n.TokenFile)
 	b.TLS = l.tls("nats.tls", n.TLS, "")
 
+	password, token := b.Password != "" || b.PasswordFile != "", b.Token != "" || b.TokenFile != ""
 	var ways []string
 	for _, w := range []struct {
 		set  bool
 		name string
-	}{{n.Creds != "", "nats.creds"}, {n.NKey != "", "nats.nkey"}, {n.User != "", "nats.user"}, {b.Token != "", "nats.token"}} {
+	}{{n.Creds != "", "nats.creds"}, {n.NKey != "", "nats.nkey"}, {n.User != "", "nats.user"}, {token, "nats.token"}} {
 		if w.set {
 			ways = append(ways, w.name)
 		}
@@ -148,37 +133,21 @@ func (l *loader) broker() {
 	if len(ways) > 1 {
 		l.fault(ways[0], "and %s are different ways to log in: keep one", strings.Join(ways[1:], ", "))
 	}
-	if b.Password != "" && n.User == "" {
+	if password && n.User == "" {
 		l.fault("nats.user", "is missing, but a password is set")
 	}
-	if n.User != "" && b.Password == "" {
+	if n.User != "" && !password {
 		l.fault("nats.password", "is missing for nats.user: set it or nats.password_file")
 	}
-	l.readable("nats.creds", n.Creds)
+	if l.readable("nats.creds", n.Creds) {
+		l.private("nats.creds", n.Creds)
+	}
 	if l.readable("nats.nkey", n.NKey) {
-		login, err := nats.NkeyOptionFromSeed(n.NKey)
+		l.private("nats.nkey", n.NKey)
+		login, err := nkeyLogin(n.NKey)
 		if err != nil {
-			l.fault("nats.nkey", "names a file that holds no NKey seed: %s", n.NKey)
+			l.fault("nats.nkey", "%s", err)
 		}
 		b.NKey = login
 	}
-}
-
-// readable reports whether a file is named and can be opened, and faults one that
-// is named and can't.
-func (l *loader) readable(key, path string) bool {
-	if path == "" {
-		return false
-	}
-	f, err := os.Open(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		l.fault(key, "names a file that does not exist: %s", path)
-	case err != nil:
-		l.fault(key, "can't be read: %v", err)
-	default:
-		_ = f.Close()
-		return true
-	}
-	return false
 }

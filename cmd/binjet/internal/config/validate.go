@@ -40,8 +40,6 @@ func (l *loader) validateSource() {
 	case s.Name != "" && err != nil:
 		l.fault("source.name", "is taken from the DSN's database and can't be used: %s: set it", err)
 	}
-	flavors := []string{"", string(checkpoint.MySQL), string(checkpoint.MariaDB)}
-	l.faultIf(!slices.Contains(flavors, s.Flavor), "source.flavor", "%q is neither mysql nor mariadb", s.Flavor)
 	l.faultIf(s.Heartbeat < 100*time.Millisecond, "source.heartbeat", "%s is shorter than 100ms", s.Heartbeat)
 	l.faultIf(s.ReadTimeout != 0 && s.ReadTimeout < 3*s.Heartbeat, "source.read_timeout",
 		"%s is shorter than three source.heartbeat (%s): an idle server would look dead", s.ReadTimeout, 3*s.Heartbeat)
@@ -49,10 +47,7 @@ func (l *loader) validateSource() {
 	l.faultIf(s.MaxTransactionBytes < 1<<10, "source.max_transaction_bytes", "%s is less than 1KiB", s.MaxTransactionBytes)
 	l.faultIf(s.MaxTransactionBytes > 1<<40, "source.max_transaction_bytes", "%s is more than 1024GiB", s.MaxTransactionBytes)
 	l.validateStart()
-	l.faultIf(s.OnUpdate != "halt" && s.OnUpdate != "ignore", "source.on_update", "%q is neither halt nor ignore", s.OnUpdate)
-	l.faultIf(s.OnGap == "accept-loss", "source.on_gap", "accept-loss is no setting, so that it can't stay on: run once with --accept-loss=<the transactions that the halt named>")
-	l.faultIf(s.OnGap != "halt" && s.OnGap != "rescan" && s.OnGap != "accept-loss", "source.on_gap", "%q is neither halt nor rescan", s.OnGap)
-	l.faultIf(s.OnInvalid != "quarantine" && s.OnInvalid != "halt", "source.on_invalid", "%q is neither quarantine nor halt", s.OnInvalid)
+	l.faultIf(s.OnGap == "accept-loss", "source.on_gap", "can't be accept-loss, so that it can't stay on: run once with --accept-loss=<the transactions that the halt named>")
 }
 
 func (l *loader) validateStart() {
@@ -163,8 +158,4 @@ func (l *loader) validateProcess() {
 		n, portErr := strconv.ParseUint(port, 10, 16)
 		l.faultIf(err != nil || portErr != nil || n > 65535, "http.listen", "%q is no host:port", listen)
 	}
-	l.faultIf(!slices.Contains([]string{"debug", "info", "warn", "error"}, l.cfg.Log.Level), "log.level",
-		"%q is none of debug, info, warn and error", l.cfg.Log.Level)
-	l.faultIf(!slices.Contains([]string{"auto", "console", "json"}, l.cfg.Log.Format), "log.format",
-		"%q is none of auto, console and json", l.cfg.Log.Format)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,8 +29,8 @@ func (l *loader) yaml(path string, data []byte) {
 		}
 	}
 	file, err := parser.ParseBytes(data, 0)
-	if err != nil { // without its excerpt of the source, which may hold a secret
-		l.faults = append(l.faults, fmt.Sprintf("%s is no YAML: %s", path, strings.TrimSpace(yaml.FormatError(err, false, false))))
+	if err != nil {
+		l.faults = append(l.faults, noYAML(path, err))
 		return
 	}
 	documents := 0
@@ -45,12 +46,27 @@ func (l *loader) yaml(path string, data []byte) {
 	}
 }
 
-func (r *yamlReader) at(n ast.Node) string {
-	return fmt.Sprintf("%s:%d", r.path, n.GetToken().Position.Line)
+// noYAML is the fault of a file that can't be parsed, without the parser's excerpt
+// of the source, which may hold a secret.
+func noYAML(path string, err error) Fault {
+	f := Fault{Where: path, Problem: "is no YAML: " + strings.TrimSpace(yaml.FormatError(err, false, false))}
+	var syntax yaml.Error
+	if errors.As(err, &syntax) && syntax.GetToken() != nil {
+		at := syntax.GetToken().Position
+		f.Where, f.Place = fmt.Sprintf("%s:%d", path, at.Line), Place{at.Line, at.Column}
+		f.Problem = "is no YAML: " + syntax.GetMessage()
+	}
+	return f
+}
+
+func (r *yamlReader) at(n ast.Node) origin {
+	at := n.GetToken().Position
+	return origin{rank: byFile, text: fmt.Sprintf("%s:%d", r.path, at.Line), Place: Place{at.Line, at.Column}}
 }
 
 func (r *yamlReader) fault(n ast.Node, format string, args ...any) {
-	r.l.faults = append(r.l.faults, r.at(n)+": "+fmt.Sprintf(format, args...))
+	at := r.at(n)
+	r.l.faults = append(r.l.faults, Fault{Where: at.text, Place: at.Place, Problem: fmt.Sprintf(format, args...)})
 }
 
 // section reads the mapping of name, "" being the whole file.
@@ -109,7 +125,7 @@ func (r *yamlReader) unknown(name, section string, n *ast.MappingValueNode) {
 
 // value sets k from a scalar or, for a list key, from a sequence of scalars.
 func (r *yamlReader) value(k Key, n ast.Node) {
-	from := origin{byFile, r.at(n)}
+	from := r.at(n)
 	if list, ok := n.(*ast.SequenceNode); ok && k.List {
 		var items []string
 		for _, item := range list.Values {

@@ -17,7 +17,7 @@ const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 // as bare numbers and times without fractions.
 type handler struct {
 	out    zerolog.Logger
-	level  slog.Level
+	level  slog.Leveler
 	prefix string // of open groups, with its dot
 	fields []field
 }
@@ -28,7 +28,7 @@ type field struct {
 }
 
 // Enabled implements slog.Handler.
-func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level.Level() }
 
 // Handle implements slog.Handler.
 func (h *handler) Handle(_ context.Context, r slog.Record) error {

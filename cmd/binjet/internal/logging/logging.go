@@ -21,13 +21,19 @@ const (
 // New returns a logger that writes lines at or above level ("debug", "info",
 // "warn", "error") to w.
 func New(w io.Writer, level, format string) *slog.Logger {
+	return NewLeveled(w, ParseLevel(level), format)
+}
+
+// NewLeveled is [New] with a level that may change, such as a [slog.LevelVar].
+func NewLeveled(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	if format == Console || format == Auto && isTerminal(w) {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "2006-01-02 15:04:05.000", NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != ""}
 	}
-	return slog.New(&handler{out: zerolog.New(w), level: parseLevel(level)})
+	return slog.New(&handler{out: zerolog.New(w), level: level})
 }
 
-func parseLevel(s string) slog.Level {
+// ParseLevel is the level of a name; info for any other text.
+func ParseLevel(s string) slog.Level {
 	switch strings.ToLower(s) {
 	case "debug":
 		return slog.LevelDebug
