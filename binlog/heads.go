@@ -79,6 +79,31 @@ func (r *Reader) headOfMariaDB(ctx context.Context, at mysql.Position) (h head, 
 	return h, err
 }
 
+// OldestBinlog is when the server began the oldest binlog that it has. REPLICATION
+// SLAVE is enough, but MariaDB writes a line into its error log for each dump that
+// begins, and this is one: ask rarely.
+func (r *Reader) OldestBinlog(ctx context.Context) (begun time.Time, err error) {
+	s, err := r.connect(ctx)
+	if err != nil {
+		return begun, err
+	}
+	flavor := flavorOf(s.GetServerVersion())
+	s.close()
+	err = r.sync(ctx, flavor, anyServerID(), func(raw []byte) error {
+		if replication.EventType(raw[4]) != replication.FORMAT_DESCRIPTION_EVENT {
+			return nil
+		}
+		begun = time.Unix(int64(binary.LittleEndian.Uint32(raw)), 0).UTC()
+		return errListed
+	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+		return s.StartSync(mysql.Position{Pos: firstOffset}) // of the first file there is
+	})
+	if !errors.Is(err, errListed) {
+		return begun, fmt.Errorf("read the head of the oldest binlog of %s: %w", r.cfg.Addr, err)
+	}
+	return begun, nil
+}
+
 // locateNeeded finds the oldest file that reading from p on needs: the newest one
 // before which there is nothing that p lacks.
 func (r *Reader) locateNeeded(ctx context.Context, v *Survey, p checkpoint.Position) error {

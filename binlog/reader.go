@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/binjet/binjet/checkpoint"
@@ -20,8 +21,14 @@ type Reader struct {
 	log    *slog.Logger
 	lag    lag
 	reach  reach
-	view   uint32 // of tables and columns
+	held   atomic.Int64 // bytes, by the running Stream
+	view   uint32       // of tables and columns
 }
+
+// HeldBytes is what the rows take that a running [Reader.Stream] holds: those of the
+// transaction that is being read, and of XA transactions that are prepared. Each of
+// both is bounded by [Config.MaxTransactionBytes]. It is 0 while no stream runs.
+func (r *Reader) HeldBytes() int { return int(r.held.Load()) }
 
 // New returns a reader for cfg. Every fault of cfg is reported at once; nothing
 // is connected yet.

@@ -64,6 +64,7 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 		return nil
 	}
 	defer s.reach.find()
+	defer s.held.Store(0)
 	return s.retry(ctx, s.once)
 }
 
@@ -155,6 +156,7 @@ func (s *stream) follow(ctx context.Context) error {
 		}
 		return p.parse(raw, func(ev *replication.BinlogEvent) error {
 			g, err := a.add(ev)
+			s.held.Store(int64(a.bytes + s.xa.bytes + parts.bytes))
 			if err != nil || g == nil {
 				return err
 			}
@@ -237,6 +239,7 @@ func (s *stream) deliver(ctx context.Context, g *group, parts *partition) error 
 		}
 	}
 	s.xa.settle(g, s.cfg.MaxTransactionBytes)
+	s.held.Store(int64(s.xa.bytes))
 	if f := s.cfg.Hooks.Transaction; f != nil {
 		f(g.gtid, g.committed, g.rows)
 	}

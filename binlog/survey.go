@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/binjet/binjet/checkpoint"
@@ -114,22 +115,36 @@ func (s *session) survey(v *Survey) error {
 			return err
 		}
 	}
-	rows, err := s.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds','expire_logs_days')")
+	rows, err := s.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds','expire_logs_days','binlog_expire_logs_auto_purge')")
 	if err != nil {
 		return err
 	}
+	v.Keep, err = keepOf(rows)
+	return err
+}
+
+// keepOf is the age at which binlogs are purged, 0 for none. Servers know one of two
+// variables or both, of which the one that is set counts.
+func keepOf(rows [][]string) (keep time.Duration, err error) {
 	for _, row := range rows {
-		n, err := strconv.ParseFloat(row[1], 64)
-		if err != nil {
-			return fmt.Errorf("variable %s: %w", row[0], err)
+		switch name, value := strings.ToLower(row[0]), row[1]; name {
+		case "binlog_expire_logs_auto_purge":
+			if !strings.EqualFold(value, "ON") {
+				return 0, nil
+			}
+		default:
+			n, err := strconv.ParseFloat(value, 64) // MariaDB's days have a fraction
+			if err != nil {
+				return 0, fmt.Errorf("variable %s: %w", name, err)
+			}
+			unit := time.Second
+			if name == "expire_logs_days" {
+				unit = 24 * time.Hour
+			}
+			keep = max(keep, time.Duration(n*float64(unit)).Round(time.Second))
 		}
-		unit := time.Second
-		if row[0] == "expire_logs_days" {
-			unit = 24 * time.Hour
-		}
-		v.Keep = max(v.Keep, time.Duration(n*float64(unit)))
 	}
-	return nil
+	return keep, nil
 }
 
 // measure says how far p is behind the end.
@@ -143,12 +158,7 @@ func (v *Survey) measure(srv *Server, p checkpoint.Position) {
 			}
 		}
 		v.BehindBytes -= min(v.BehindBytes, p.Binlog.Offset)
-	case v.Flavor == checkpoint.MySQL:
-		v.Behind = srv.Executed.Minus(p.Resume).Count()
 	default:
-		for _, g := range srv.Executed.Minus(p.Resume).Members() {
-			done, _ := p.Resume.Domain(g.Domain)
-			v.Behind += g.N - min(done.N, g.N)
-		}
+		v.Behind = srv.Executed.Ahead(p.Resume)
 	}
 }

@@ -128,3 +128,23 @@ func FuzzGTIDSet(f *testing.F) {
 		}
 	})
 }
+
+func TestAhead(t *testing.T) {
+	const uuid = "01020300-0000-0000-0000-000000000000"
+	for name, test := range map[string]struct {
+		s, other string
+		want     uint64
+	}{
+		"MySQL":                {uuid + ":1-10", uuid + ":1-4:6", 5},
+		"MySQL, level":         {uuid + ":1-10", uuid + ":1-10", 0},
+		"MariaDB":              {"0-1-100,1-1-7", "0-2-90", 17},
+		"MariaDB, other ahead": {"0-1-100", "0-1-120", 0},
+		"nothing":              {"", "0-1-120", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := set(t, test.s).Ahead(set(t, test.other)); got != test.want {
+				t.Errorf("%d, want %d", got, test.want)
+			}
+		})
+	}
+}

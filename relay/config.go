@@ -105,9 +105,19 @@ type Commit struct {
 	Events     int           // published with it
 	Bytes      int           // of these events
 	Oldest     time.Time     // commit time of the oldest transaction in it; zero for a heartbeat
+	Parts      []Part        // the transactions in it that have events, in their order
 	Duration   time.Duration // from the commit message to the settled outcome
 	Seq        uint64        // of the checkpoint
 	Checkpoint checkpoint.Checkpoint
+}
+
+// Part is what a batch has of one transaction: all of it, unless that is larger than
+// a batch.
+type Part struct {
+	Committed time.Time // in the source; zero for rows of a snapshot
+	// Messages as they were published. They may be read during the hook only, and not
+	// be changed.
+	Messages []*nats.Msg
 }
 
 // InvalidPolicy is what to do with a row that can't be published.

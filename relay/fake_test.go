@@ -34,10 +34,15 @@ var fakeUUID = [16]byte{1, 2, 3}
 
 // commit appends one transaction with the given number of events.
 func (f *fakeSource) commit(events int, payload []byte) *checkpoint.Transaction {
+	return f.commitInvalid(events, payload)
+}
+
+// commitInvalid is commit with rows in it that can't be published.
+func (f *fakeSource) commitInvalid(events int, payload []byte, bad ...checkpoint.Invalid) *checkpoint.Transaction {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.txs) + 1
-	tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID, N: uint64(n)}, Committed: time.Now()}
+	tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID, N: uint64(n)}, Committed: time.Now(), Invalid: bad}
 	for i := range events {
 		tx.Messages = append(tx.Messages, binjet.Message{ID: fmt.Sprintf("%d.%d", n, i+1), Topic: "orders.created", Key: "k", Payload: payload})
 	}

@@ -16,6 +16,7 @@ const idleBytes = 512
 type feeder struct {
 	encoder
 	queue       *queue
+	backlog     *backlog
 	maxMessages int
 	maxBytes    int
 	// quarantine puts a message of tx aside for good, or says why it can't.
@@ -30,6 +31,7 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 		f.queue.skip(tx)
 		return nil
 	}
+	f.backlog.feed()
 	strays := 0
 	if tx.Snapshot != nil && tx.Snapshot.Rescan != nil {
 		var err error
@@ -47,7 +49,9 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 		if len(msgs) == 0 && tx.Snapshot == nil { // it takes room nevertheless
 			bytes = idleBytes
 		}
-		if err := f.queue.put(ctx, item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes, strays: strays}); err != nil {
+		f.backlog.hold(bytes) // also while it waits for room
+		it := item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes, ends: to == len(msgs), strays: strays}
+		if err := f.queue.put(ctx, it); err != nil {
 			return err
 		}
 		strays = 0

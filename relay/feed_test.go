@@ -15,7 +15,7 @@ func message(id string, payload int) binjet.Message {
 func drain(t *testing.T, tx *checkpoint.Transaction, maxMessages, maxBytes int) (parts []item) {
 	t.Helper()
 	f := &feeder{encoder: encoder{source: "s", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }},
-		queue: newQueue(1 << 30), maxMessages: maxMessages, maxBytes: maxBytes}
+		queue: newQueue(1 << 30), backlog: new(backlog), maxMessages: maxMessages, maxBytes: maxBytes}
 	if err := f.feed(t.Context(), tx); err != nil {
 		t.Fatal(err)
 	}

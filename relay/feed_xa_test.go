@@ -10,7 +10,7 @@ import (
 // and none in the batch.
 func TestFeedXA(t *testing.T) {
 	q := newQueue(1 << 20)
-	f := &feeder{queue: q, maxMessages: 10, maxBytes: 1 << 20}
+	f := &feeder{queue: q, backlog: new(backlog), maxMessages: 10, maxBytes: 1 << 20}
 	g := func(n uint64) checkpoint.GTID { return checkpoint.GTID{Flavor: checkpoint.MariaDB, N: n} }
 	for _, tx := range []*checkpoint.Transaction{
 		{GTID: g(1)},

@@ -32,7 +32,7 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error
 	s := &session{r: r, pub: pub, held: held, queue: newQueue(r.cfg.QueueBytes), sentAt: time.Now()}
 	s.open = s.newBatch(held.Position)
 	s.strays = s.behind()
-	f := &feeder{encoder: r.encoder(), queue: s.queue, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes,
+	f := &feeder{encoder: r.encoder(), queue: s.queue, backlog: &r.backlog, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes,
 		quarantine: r.quarantine, rescan: r.newRescan(held)}
 
 	readCtx, stopReading := context.WithCancel(ctx)
@@ -46,6 +46,7 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error
 	err := s.run(ctx)
 	stopReading()
 	<-ended
+	defer r.backlog.drop()
 	if s.mayRelease(err) {
 		if e := s.release(); e != nil {
 			r.log.Warn("could not hand over cleanly; a standby takes over after three heartbeats", slog.Any("error", e))
@@ -101,7 +102,7 @@ func (s *session) run(ctx context.Context) error {
 			}
 		case <-timeout.C:
 			if s.flight != nil {
-				err = s.landed(ctx, 0, errNoAnswer)
+				err = s.landed(ctx, 0, ErrNoAnswer)
 			}
 		case <-heartbeat.C:
 			if s.flight == nil && time.Since(s.sentAt) >= s.r.cfg.Heartbeat {
@@ -252,6 +253,7 @@ func (s *session) landed(ctx context.Context, seq uint64, cause error) error {
 	w := s.flight
 	s.flight = nil
 	s.held = w.held(seq)
+	s.r.backlog.store(w.batch)
 	s.r.committed(s.held, w.batch, time.Since(s.sentAt))
 	return nil
 }

@@ -33,8 +33,8 @@ const (
 	codeTTLDisabled     = 10166
 )
 
-// errNoAnswer says that a commit was not answered in time.
-var errNoAnswer = errors.New("no answer to the commit in time")
+// ErrNoAnswer says that a commit was not answered in time. The stream is asked then.
+var ErrNoAnswer = errors.New("no answer to the commit in time")
 
 // publisher speaks the atomic batch protocol for one stream and knows the answer
 // to one commit at a time. It is used by one goroutine.
@@ -71,6 +71,9 @@ type batch struct {
 	bytes  int
 	events int // moved past, those that were in the stream already included
 	oldest time.Time
+	parts  []Part
+	held   int // bytes of its items in the backlog
+	ends   int // of its items that end what the source gave at once
 
 	pos checkpoint.Position // after it
 }
@@ -81,8 +84,15 @@ func (b *batch) add(it *item) {
 		b.bytes += it.bytes
 	}
 	b.events += len(it.msgs)
-	if it.tx != nil && len(it.msgs) > 0 && b.oldest.IsZero() {
-		b.oldest = it.tx.Committed
+	b.held += it.bytes
+	if it.ends {
+		b.ends++
+	}
+	if it.tx != nil && len(it.msgs) > 0 {
+		b.parts = append(b.parts, Part{Committed: it.tx.Committed, Messages: it.msgs})
+		if b.oldest.IsZero() {
+			b.oldest = it.tx.Committed
+		}
 	}
 	it.apply(&b.pos)
 }
@@ -175,7 +185,7 @@ func (p *publisher) wait(ctx context.Context, w *write) (uint64, error) {
 				return seq, err
 			}
 		case <-timer.C:
-			return 0, errNoAnswer
+			return 0, ErrNoAnswer
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}

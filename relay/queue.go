@@ -15,6 +15,7 @@ type item struct {
 	tx      *checkpoint.Transaction
 	msgs    []*nats.Msg
 	bytes   int
+	ends    bool                    // it is the last item of what the source gave at once
 	strays  int                     // events of ours behind the checkpoint, which a rescan found
 	skipped checkpoint.GTIDSet      // when tx is nil
 	last    *checkpoint.Transaction // of the skipped ones

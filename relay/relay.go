@@ -27,6 +27,7 @@ type Relay struct {
 	copies chan store.Copy // newest checkpoint for the bucket
 
 	maxMsgSize atomic.Int64 // the stream's; 0 for none
+	backlog    backlog
 
 	mu     sync.Mutex
 	status Status
@@ -204,7 +205,7 @@ func (r *Relay) committed(held store.Held, b *batch, took time.Duration) {
 	r.mu.Unlock()
 	r.offerCopy(held)
 	if r.cfg.Hooks.Committed != nil {
-		r.cfg.Hooks.Committed(Commit{Events: len(b.msgs), Bytes: b.bytes, Oldest: b.oldest,
+		r.cfg.Hooks.Committed(Commit{Events: len(b.msgs), Bytes: b.bytes, Oldest: b.oldest, Parts: b.parts,
 			Duration: took, Seq: held.Seq, Checkpoint: held.Checkpoint})
 	}
 }

@@ -105,7 +105,7 @@ func TestDeletedCopiesAreGone(t *testing.T) {
 func TestPermanentCauses(t *testing.T) {
 	for cause, want := range map[error]bool{
 		nats.ErrMaxPayload: true, &RefusedError{Code: codeTooLargeBatch}: true, &RefusedError{Code: codeTooLargeHeaders}: true,
-		&RefusedError{Code: codeTTLInvalid}: true, errNoAnswer: false, &RefusedError{Code: 10071}: false, &RefusedError{Code: 10176}: false,
+		&RefusedError{Code: codeTTLInvalid}: true, ErrNoAnswer: false, &RefusedError{Code: 10071}: false, &RefusedError{Code: 10176}: false,
 	} {
 		var halt *checkpoint.HaltError
 		if got := errors.As(permanent(cause), &halt); got != want {
