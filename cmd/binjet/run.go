@@ -103,7 +103,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	b := currentBuild()
 	log.Info("binjet starts", "version", b.Version, "config", cmp.Or(cfg.File, "environment and flags only"), "source", cfg.Source.Name, "database", cfg.Database.Addr, "stream", cfg.Stream.Name)
 
-	watch := admin.NewWatch(cfg.Source.Name, cfg.Relay.Heartbeat, cfg.Relay.CommitTimeout)
+	watch := newWatch(cfg, b)
 	server, err := serveAdmin(cfg, watch, log)
 	if err != nil {
 		return err
@@ -128,8 +128,20 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	watch.Attach(r.Status)
+	watch.Attach(r, reader)
+	stopSurvey, err := startSurvey(ctx, cfg, nc, reader, watch, log)
+	if err != nil {
+		return err
+	}
+	defer stopSurvey()
 	return natsError(nc, r.Run(ctx))
+}
+
+func newWatch(cfg config.Config, b build) *admin.Watch {
+	return admin.NewWatch(cfg.Source.Name, cfg.Relay.Heartbeat, cfg.Relay.CommitTimeout, admin.About{
+		Build:  admin.Build{Version: b.Version, Commit: b.Commit, GoVersion: b.Go},
+		Stream: cfg.Stream.Name, Tables: cfg.Source.Tables, OnlyLeader: !cfg.HTTP.ReadyStandby,
+	})
 }
 
 func serveAdmin(cfg config.Config, watch *admin.Watch, log *slog.Logger) (*admin.Server, error) {

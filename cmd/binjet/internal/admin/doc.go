@@ -1,6 +1,7 @@
 // Package admin watches a running relay and its reader through their hooks, and
 // serves what it saw: /healthz, /readyz and /metrics.
 //
-// [Watch] holds the state and never asks anybody anything, so that a probe costs
-// nothing and answers while the database or the broker hangs.
+// [Watch] holds the state and never asks a server anything, so that a probe costs
+// nothing and answers while the database or the broker hangs. What nobody tells it,
+// such as how long the source keeps its binlogs, a [Surveyor] asks, rarely and beside it.
 package admin

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -32,8 +34,15 @@ func (w *Watch) Handler() http.Handler {
 	return mux
 }
 
-func (w *Watch) serveReady(rw http.ResponseWriter, _ *http.Request) {
-	report := w.Report()
+// serveReady judges this process; with ?leader=1 only the leader is ready, as a
+// load balancer in front of two wants it.
+func (w *Watch) serveReady(rw http.ResponseWriter, r *http.Request) {
+	leader, err := onlyLeader(r)
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusBadRequest)
+		return
+	}
+	report := w.Report(leader)
 	body, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
@@ -45,4 +54,16 @@ func (w *Watch) serveReady(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_, _ = rw.Write(append(body, '\n'))
+}
+
+func onlyLeader(r *http.Request) (bool, error) {
+	value := r.URL.Query().Get("leader")
+	if value == "" {
+		return false, nil
+	}
+	leader, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("leader=%q is neither 1 nor 0", value)
+	}
+	return leader, nil
 }

@@ -20,12 +20,12 @@ func TestSnapshotProgress(t *testing.T) {
 	b.pass(2 * time.Second)
 	at(1000)
 	want := SnapshotReport{Table: "shop.outbox", After: "m", Rows: 1000, EstimatedRows: 4000, EstimatedPercent: 25, RowsPerSecond: 250}
-	if got := b.Report().Checkpoint.Snapshot; got == nil || *got != want {
+	if got := b.Report(false).Checkpoint.Snapshot; got == nil || *got != want {
 		t.Errorf("%+v", got)
 	}
 	b.status.Checkpoint.Snapshot = nil
 	b.RelayHooks().Committed(relay.Commit{Checkpoint: b.status.Checkpoint})
-	if got := b.Report().Checkpoint.Snapshot; got != nil || b.pace != (pace{}) {
+	if got := b.Report(false).Checkpoint.Snapshot; got != nil || b.pace != (pace{}) {
 		t.Errorf("afterwards %+v, %+v", got, b.pace)
 	}
 }

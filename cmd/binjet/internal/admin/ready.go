@@ -20,6 +20,8 @@ type Report struct {
 	LeaderSince *time.Time `json:"leader_since,omitempty"`
 
 	Events     uint64            `json:"events"` // published by this process
+	LagSeconds *float64          `json:"lag_seconds,omitempty"`
+	Backlog    *relay.Backlog    `json:"backlog,omitempty"`
 	Checkpoint *CheckpointReport `json:"checkpoint,omitempty"`
 }
 
@@ -54,43 +56,56 @@ type XAReport struct {
 	OldestSeconds float64 `json:"oldest_seconds"`
 }
 
-// Report judges the state of now.
-func (w *Watch) Report() Report {
-	now := w.now()
-	status, attached := w.Status()
-	w.mu.Lock()
-	link, broker, rate := w.link, w.broker, w.pace.rate()
-	w.mu.Unlock()
+// Report judges the state of now. leader asks for more: that this process leads.
+func (w *Watch) Report(leader bool) Report {
+	seen := w.look()
+	seen.about.OnlyLeader = seen.about.OnlyLeader || leader
+	return w.report(seen)
+}
+
+func (w *Watch) report(seen view) Report {
 	r := Report{Source: w.source}
-	if !attached {
+	if !seen.attached {
 		r.Reasons = []string{"starting: the source and the broker are being checked"}
 		return r
 	}
-	r.Role, r.Since, r.Leader, r.Events = status.Role, &status.Since, status.Leader, status.Events
-	if status.Seq > 0 {
-		c := status.Checkpoint
-		r.Checkpoint = &CheckpointReport{Seq: status.Seq, Epoch: c.Epoch, AgeSeconds: now.Sub(status.Stored).Seconds(),
-			Count: c.Count, Position: c.Where(), Released: c.Released}
-		if !c.Since.IsZero() {
-			r.LeaderSince = &c.Since
-		}
-		if s := c.Snapshot; s != nil && s.Begun {
-			share, _ := s.Share()
-			r.Checkpoint.Snapshot = &SnapshotReport{Table: s.Table, After: s.After, Rows: s.Rows, EstimatedRows: s.Estimate,
-				EstimatedPercent: 100 * share, RowsPerSecond: rate}
-		}
-		if n, xid, age := undecidedXA(c.XA, now); n > 0 {
-			r.Checkpoint.XA = &XAReport{Count: n, OldestXID: xid, OldestSeconds: age.Seconds()}
+	s := seen.status
+	r.Role, r.Since, r.Leader, r.Events = s.Role, &s.Since, s.Leader, s.Events
+	if s.Seq > 0 {
+		r.Checkpoint = checkpointReport(seen)
+		if since := s.Checkpoint.Since; !since.IsZero() {
+			r.LeaderSince = &since
 		}
 	}
-	r.Reasons = reasons(status, link, broker, now, w.stale)
+	if s.Role == relay.Leader {
+		lag := seen.lag.Seconds()
+		r.LagSeconds, r.Backlog = &lag, &seen.backlog
+	}
+	r.Reasons = reasons(seen)
 	r.Ready = len(r.Reasons) == 0
 	return r
 }
 
+func checkpointReport(seen view) *CheckpointReport {
+	c := seen.status.Checkpoint
+	r := &CheckpointReport{Seq: seen.status.Seq, Epoch: c.Epoch, AgeSeconds: seen.now.Sub(seen.status.Stored).Seconds(),
+		Count: c.Count, Position: c.Where(), Released: c.Released}
+	if s := c.Snapshot; s != nil && s.Begun {
+		share, _ := s.Share()
+		r.Snapshot = &SnapshotReport{Table: s.Table, After: s.After, Rows: s.Rows, EstimatedRows: s.Estimate,
+			EstimatedPercent: 100 * share, RowsPerSecond: seen.pace.rate()}
+	}
+	if n, xid, age := undecidedXA(c.XA, seen.now); n > 0 {
+		r.XA = &XAReport{Count: n, OldestXID: xid, OldestSeconds: age.Seconds()}
+	}
+	return r
+}
+
 // reasons lists what keeps a relay from doing its part: for a leader, moving the
-// checkpoint and reading the source; for a standby, watching a checkpoint that moves.
-func reasons(s relay.Status, source, broker link, now time.Time, stale time.Duration) (list []string) {
+// checkpoint, reading the source and publishing what it read; for a standby, watching
+// a checkpoint that moves.
+func reasons(v view) (list []string) {
+	s := v.status
 	if s.Role == relay.Stopped {
 		return []string{"the relay has stopped"}
 	}
@@ -98,17 +113,44 @@ func reasons(s relay.Status, source, broker link, now time.Time, stale time.Dura
 	if s.Trouble != "" {
 		trouble = ": " + s.Trouble
 	}
-	switch age := now.Sub(s.Stored); {
+	switch age := v.now.Sub(s.Stored); {
 	case s.Seq == 0:
 		list = append(list, "no checkpoint of this source was seen yet"+trouble)
-	case age > stale:
-		list = append(list, fmt.Sprintf("the newest checkpoint is %s old, more than %s%s", age.Round(100*time.Millisecond), stale, trouble))
+	case age > v.stale:
+		list = append(list, fmt.Sprintf("the newest checkpoint is %s old, more than %s%s", round(age), v.stale, trouble))
+	case s.Role == relay.Leader:
+		list = appendReason(list, v.stalled(trouble))
 	}
 	if s.Role == relay.Leader {
-		list = appendReason(list, source.down("the source", now, stale))
+		list = appendReason(list, v.link.down("the source", v.now, v.stale))
+	} else if v.about.OnlyLeader {
+		list = append(list, fmt.Sprintf("this process stands by, and the leader was asked for: it is %s", leaderOf(s)))
 	}
-	return appendReason(list, broker.down("NATS", now, stale))
+	return appendReason(list, v.broker.down("NATS", v.now, v.stale))
 }
+
+func leaderOf(s relay.Status) string {
+	if s.Seq == 0 || s.Checkpoint.Released {
+		return "nobody at the moment"
+	}
+	return s.Leader
+}
+
+// stalled says that what was read is not published, although the checkpoint moves. A
+// rescan reads the whole stream before it publishes, and so explains it.
+func (v view) stalled(trouble string) string {
+	b := v.backlog
+	if b.Since.IsZero() || v.now.Sub(b.Since) <= v.stale {
+		return ""
+	}
+	if snapshot := v.status.Checkpoint.Snapshot; snapshot != nil && snapshot.Rescan != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d transactions (%d bytes) were read and nothing of them was published for %s, more than %s%s",
+		b.Transactions, b.Bytes, round(v.now.Sub(b.Since)), v.stale, trouble)
+}
+
+func round(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
 
 func appendReason(list []string, reason string) []string {
 	if reason == "" {

@@ -22,12 +22,19 @@ type Watch struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 
-	mu     sync.Mutex
-	status func() relay.Status // nil until Attach
-	link   link                // to the source
-	broker link
-	lag    lag
-	pace   pace
+	about About
+	led   chan struct{} // has room for one: this process leads
+
+	mu      sync.Mutex
+	relay   Relay // nil until Attach
+	leads   bool
+	reader  Reader
+	link    link // to the source
+	broker  link
+	lag     lag
+	pace    pace
+	survey  survey
+	refusal *relay.RefusedError // the last one
 }
 
 // link is a connection.
@@ -41,47 +48,55 @@ type link struct {
 // NewWatch returns a Watch of the relay of a source. A checkpoint counts as stale
 // once a standby should have taken over and its first commit should have an answer:
 // after four heartbeats and two commit timeouts.
-func NewWatch(source string, heartbeat, commitTimeout time.Duration) *Watch {
-	w := &Watch{source: source, stale: 4*heartbeat + 2*commitTimeout, now: time.Now, registry: prometheus.NewRegistry(),
-		broker: link{connected: true}} // known by its first loss
+func NewWatch(source string, heartbeat, commitTimeout time.Duration, about About) *Watch {
+	w := &Watch{source: source, stale: 4*heartbeat + 2*commitTimeout, about: about, now: time.Now, registry: prometheus.NewRegistry(),
+		led: make(chan struct{}, 1), broker: link{connected: true}} // known by its first loss
 	w.metrics = newMetrics(w)
 	return w
 }
 
-// Attach gives the watch the relay's Status, once there is a relay.
-func (w *Watch) Attach(status func() relay.Status) {
+// Attach gives the watch the relay and its reader, once there are any.
+func (w *Watch) Attach(r Relay, reader Reader) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.status = status
-}
-
-// Status is the relay's; false while there is none yet.
-func (w *Watch) Status() (relay.Status, bool) {
-	w.mu.Lock()
-	status := w.status
-	w.mu.Unlock()
-	if status == nil {
-		return relay.Status{}, false
-	}
-	return status(), true
+	w.relay, w.reader = r, reader
 }
 
 // RelayHooks are for [relay.Config].
 func (w *Watch) RelayHooks() relay.Hooks {
-	return relay.Hooks{Committed: w.committed, Role: w.role, Quarantined: func(string, string) { w.metrics.quarantined.Inc() }, Settled: func(verdict string, _ error) {
-		w.metrics.settlements.WithLabelValues(verdict).Inc()
-	}}
+	return relay.Hooks{Committed: w.committed, Role: w.role, Settled: w.settled,
+		Quarantined: func(string, string) { w.metrics.quarantined.Inc() }}
+}
+
+func (w *Watch) settled(verdict string, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusal = w.metrics.settled(verdict, cause, w.refusal)
+}
+
+// answered notes an answer of the source or the broker, unless this process ceased to
+// lead meanwhile: a standby asks nothing, and would show it for ever.
+func (w *Watch) answered(note func(*survey)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leads {
+		note(&w.survey)
+	}
 }
 
 // BrokerLost notes that NATS is not connected, and why; also for each further try.
 func (w *Watch) BrokerLost(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.broker.connected {
+		w.metrics.brokerLosses.Inc()
+	}
 	w.broker.lose(err, w.now())
 }
 
 // BrokerFound notes that NATS is connected again.
 func (w *Watch) BrokerFound() {
+	w.metrics.brokerReconnects.Inc()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.broker = link{known: true, connected: true, since: w.now()}
@@ -131,12 +146,17 @@ func (w *Watch) committed(c relay.Commit) {
 func (w *Watch) role(r relay.Role) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r == relay.Leader {
+	if w.leads = r == relay.Leader; w.leads {
+		w.metrics.takeovers.Inc()
+		select {
+		case w.led <- struct{}{}:
+		default:
+		}
 		// The reader is about to connect: its time is running.
 		w.link = link{known: true, since: w.now()}
 		return
 	}
-	w.link, w.lag, w.pace = link{}, lag{}, pace{}
+	w.link, w.lag, w.pace, w.survey = link{}, lag{}, pace{}, survey{}
 }
 
 func (w *Watch) connected() {
@@ -147,6 +167,7 @@ func (w *Watch) connected() {
 }
 
 func (w *Watch) disconnected(err error) {
+	w.metrics.disconnects.Inc()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.link.lose(err, w.now())

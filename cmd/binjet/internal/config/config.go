@@ -117,7 +117,8 @@ type Relay struct {
 
 // HTTP is the admin server.
 type HTTP struct {
-	Listen string `key:"listen" flag:"http-listen" default:"127.0.0.1:9188" help:"address of /healthz, /readyz and /metrics; empty turns them off" danger:"whoever reaches it can read the metrics: bind it to loopback, or keep others out"`
+	Listen       string `key:"listen" flag:"http-listen" default:"127.0.0.1:9188" help:"address of /healthz, /readyz and /metrics; empty turns them off" danger:"whoever reaches it can read the metrics: bind it to loopback, or keep others out"`
+	ReadyStandby bool   `key:"ready_standby" default:"true" help:"/readyz says yes for a standby that could take over, too; false: for the leader only, as /readyz?leader=1 does" danger:"with false a rollout in Kubernetes waits for ever, since only one of the pods is ever ready"`
 }
 
 // Log is what is logged and how.
