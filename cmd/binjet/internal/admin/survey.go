@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -27,7 +28,7 @@ const (
 
 // Binlogs answers for the source. *binlog.Reader does.
 type Binlogs interface {
-	Survey(ctx context.Context) (binlog.Survey, error)
+	Survey(ctx context.Context, p *checkpoint.Position) (*binlog.Survey, error)
 	OldestBinlog(ctx context.Context) (time.Time, error)
 }
 
@@ -91,11 +92,12 @@ func (s *Surveyor) ask(ctx context.Context) {
 }
 
 func (s *Surveyor) askSource(ctx context.Context, seen view) error {
-	got, err := s.Binlogs.Survey(ctx)
+	got, err := s.Binlogs.Survey(ctx, nil) // about a position it would read heads of files
 	if err != nil {
 		return err
 	}
-	behind, known := got.Behind(s.Watch.look().status.Checkpoint.Position) // of now: later than the answer
+	at := s.Watch.look().status.Checkpoint // of now: later than the answer
+	behind, known := got.End.Resume.Ahead(at.Resume), at.Binlog.IsZero() && !got.End.Resume.IsEmpty()
 	s.Watch.answered(func(a *survey) {
 		a.at, a.keep, a.behind, a.behindKnown = seen.now, got.Keep, behind, known
 	})

@@ -28,11 +28,11 @@ type server struct {
 	surveys, oldies int
 }
 
-func (s *server) Survey(context.Context) (binlog.Survey, error) {
+func (s *server) Survey(context.Context, *checkpoint.Position) (*binlog.Survey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.surveys++
-	return s.survey, s.err
+	return &s.survey, s.err
 }
 
 func (s *server) OldestBinlog(context.Context) (time.Time, error) {
@@ -93,7 +93,7 @@ func TestSurvey(t *testing.T) {
 		b := newBench()
 		b.now, b.status.Role = time.Now, relay.Standby
 		srv := &server{oldest: time.Unix(500_000, 0), survey: binlog.Survey{Keep: 2 * time.Hour}, letters: map[string]uint64{"billing": 3}}
-		srv.survey.Executed.Add(gtid(9))
+		srv.survey.End.Resume.Add(gtid(9))
 		b.status.Checkpoint.Resume.Add(gtid(4))
 		var log lockedBuilder
 		s := &Surveyor{Watch: b.Watch, Binlogs: srv, DeadLetters: srv.deadLetters, Log: slog.New(slog.NewTextHandler(&log, nil))}
