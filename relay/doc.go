@@ -34,6 +34,12 @@
 //
 // # When the stream is older than what we wrote
 //
+// The condition of a commit is a sequence, and a broker that lost its newest data
+// counts the same sequences again, maybe for another relay's checkpoint. Such a broker
+// was started anew, which ends every connection to it: so a sequence is used only on
+// the connection on which it was read or acknowledged, and after a reconnect the
+// checkpoint is read first. (Found by test/model.)
+//
 // A broker that lost its newest data lost events and checkpoint together. The
 // relay takes over from the checkpoint that is left, and the binlog says the rest
 // again. Whatever events of ours lie behind that checkpoint are compared with

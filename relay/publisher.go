@@ -33,8 +33,14 @@ const (
 	codeTTLDisabled     = 10166
 )
 
-// ErrNoAnswer says that a commit was not answered in time. The stream is asked then.
-var ErrNoAnswer = errors.New("no answer to the commit in time")
+var (
+	// ErrNoAnswer says that a commit was not answered in time. The stream is asked then.
+	ErrNoAnswer = errors.New("no answer to the commit in time")
+	// ErrReconnected says that a commit was not sent. The broker compares sequences
+	// only, and one that came back with less than it had acknowledged counts the same
+	// ones again, maybe for another relay. The stream is asked first.
+	ErrReconnected = errors.New("the broker was connected to anew since the checkpoint was read")
+)
 
 // publisher speaks the atomic batch protocol for one stream and knows the answer
 // to one commit at a time. It is used by one goroutine.
@@ -124,6 +130,10 @@ func (p *publisher) commit(w *write) error {
 	b := w.batch
 	p.serial++ // first: if nothing is sent, no late answer may be taken for this one's
 	w.serial = p.serial
+	if w.attempt.connection != p.nc.Stats().Reconnects {
+		b.restage()
+		return ErrReconnected
+	}
 	if err := p.stage(b); err != nil {
 		return err
 	}
@@ -213,6 +223,7 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 			return 0, err
 		}
 		readCtx, cancel := context.WithTimeout(ctx, p.timeout)
+		w.attempt.connection = st.Connection()
 		held, err := st.Load(readCtx)
 		cancel()
 		var undecodable *store.DecodeError
@@ -233,7 +244,7 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 			if unrouted(cause) && time.Since(started) > lasting {
 				return 0, fmt.Errorf("%w: %w", errUnrouted, cause)
 			}
-			if len(w.batch.msgs) > 0 {
+			if len(w.batch.msgs) > 0 && !errors.Is(cause, ErrReconnected) {
 				return 0, errAbsent
 			}
 		}

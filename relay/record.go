@@ -50,10 +50,10 @@ func (r *Relay) seal(b *batch, held store.Held, c checkpoint.Checkpoint) (*write
 		return nil, err
 	}
 	return &write{batch: b, record: record, checkpoint: c, attempt: attempt{
-		nonce: c.Nonce, epoch: c.Epoch, instance: c.Instance, prevSeq: held.Seq, prevNonce: held.Nonce,
+		nonce: c.Nonce, epoch: c.Epoch, instance: c.Instance, prevSeq: held.Seq, prevNonce: held.Nonce, connection: held.Connection,
 	}}, nil
 }
 
 func (w *write) held(seq uint64) store.Held {
-	return store.Held{Checkpoint: w.checkpoint, Seq: seq}
+	return store.Held{Checkpoint: w.checkpoint, Seq: seq, Connection: w.attempt.connection}
 }

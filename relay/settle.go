@@ -15,6 +15,8 @@ type attempt struct {
 	// "" when there was none.
 	prevSeq   uint64
 	prevNonce string
+	// connection is the one on which the stream said so. It may be sent on no other.
+	connection uint64
 }
 
 // verdict is what an attempt without an OK turned out to be.

@@ -91,6 +91,7 @@ func (r *Relay) startFrom(ctx context.Context, held *store.Held, copies []store.
 	}
 	askCtx, cancel := context.WithTimeout(ctx, r.cfg.CommitTimeout)
 	defer cancel()
+	connection := r.store.Connection()
 	state, err := r.store.State(askCtx)
 	if err != nil {
 		return store.Held{}, err
@@ -104,7 +105,7 @@ func (r *Relay) startFrom(ctx context.Context, held *store.Held, copies []store.
 		return store.Held{}, err
 	case found != nil:
 		r.log.Warn("the stream lost its checkpoint; going on from the newest copy", slog.Uint64("copy_seq", found.Seq), slog.Uint64("stream_last_seq", state.LastSeq))
-		return store.Held{Checkpoint: found.Checkpoint, Seq: found.Seq}, nil
+		return store.Held{Checkpoint: found.Checkpoint, Seq: found.Seq, Connection: connection}, nil
 	case seen:
 		return store.Held{}, &checkpoint.HaltError{Problem: "the checkpoint vanished from stream " + r.cfg.Stream + " and there is no copy of it",
 			Hint: hintAnew}
@@ -116,7 +117,7 @@ func (r *Relay) startFrom(ctx context.Context, held *store.Held, copies []store.
 	if err != nil {
 		return store.Held{}, fmt.Errorf("find where to begin: %w", err)
 	}
-	return store.Held{Checkpoint: checkpoint.Checkpoint{Position: pos, From: state.LastSeq}}, nil
+	return store.Held{Checkpoint: checkpoint.Checkpoint{Position: pos, From: state.LastSeq}, Connection: connection}, nil
 }
 
 // pickCopy chooses the newest copy that the stream can be continued from. No

@@ -36,6 +36,10 @@ func New(nc *nats.Conn, stream, source string) *Store {
 type Held struct {
 	checkpoint.Checkpoint
 	Seq uint64
+	// Connection is [Store.Connection] of before it was read. What was read on an
+	// earlier connection says nothing about the broker of now: one that lost its tail
+	// may have given Seq to another checkpoint.
+	Connection uint64
 }
 
 // Message is one message of the stream as its leader gave it.
@@ -53,6 +57,7 @@ func (s *Store) Subject() string { return binjet.CheckpointSubject(s.source) }
 // Load returns the checkpoint that the stream's leader holds: [ErrNotFound] when
 // it holds none, [checkpoint.ErrNewer] or a decoding error when it can't be used.
 func (s *Store) Load(ctx context.Context) (Held, error) {
+	connection := s.Connection()
 	msg, err := s.get(ctx, map[string]any{"last_by_subj": s.Subject()})
 	if err != nil {
 		return Held{}, fmt.Errorf("read checkpoint of source %s in stream %s: %w", s.source, s.stream, err)
@@ -61,8 +66,12 @@ func (s *Store) Load(ctx context.Context) (Held, error) {
 	if err != nil {
 		return Held{}, &DecodeError{Seq: msg.Seq, Err: fmt.Errorf("message %d of stream %s: %w", msg.Seq, s.stream, err)}
 	}
-	return Held{Checkpoint: c, Seq: msg.Seq}, nil
+	return Held{Checkpoint: c, Seq: msg.Seq, Connection: connection}, nil
 }
+
+// Connection is the number of the client's connection to the broker: it grows with
+// each reconnect.
+func (s *Store) Connection() uint64 { return s.nc.Stats().Reconnects }
 
 // DecodeError says that a message lies on the checkpoint subject that is no
 // checkpoint this version can use. Trying again does not help.
