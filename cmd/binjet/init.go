@@ -24,13 +24,19 @@ import (
 
 func newInit(p process) *cobra.Command {
 	var printSQL bool
+	var variant string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Create the outbox tables, the stream and its bucket where they are absent",
 		Long: `Create the outbox tables, the stream and the bucket of checkpoint copies where they
-are absent. What exists is left as it is, so it can be run again at any time.`,
+are absent. The tables are made, and brought to the newest version, as by binjet schema up;
+what else exists is left as it is, so it can be run again at any time.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := variantOf(variant)
+			if err != nil {
+				return err
+			}
 			in := settingsInput(cmd, p.environ)
 			in.Offline = printSQL
 			cfg, err := config.Load(in)
@@ -38,56 +44,22 @@ are absent. What exists is left as it is, so it can be run again at any time.`,
 				return failed(err)
 			}
 			if printSQL {
-				return failed(printTables(cmd, cfg))
+				return printSchema(cmd, cfg, v, 0, false)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return failed(initialise(ctx, &initReport{cmd: cmd}, p, cfg))
+			return failed(initialise(ctx, &initReport{cmd: cmd}, p, cfg, v))
 		},
 	}
-	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL of the outbox tables and do nothing")
+	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL of the outbox tables and do nothing; as binjet schema print")
+	addVariant(cmd, &variant, "what a table is, and innodb for a new one")
 	addSettings(cmd)
 	return cmd
 }
 
-func printTables(cmd *cobra.Command, cfg config.Config) error {
-	var list []tableSQL
-	for _, table := range cfg.Source.Tables {
-		statement, err := createTable(cfg, table)
-		if err != nil {
-			return err
-		}
-		list = append(list, tableSQL{table, strings.TrimSuffix(statement, ";")})
-	}
-	return emit(cmd, list, func(w io.Writer) error {
-		for _, t := range list {
-			if _, err := fmt.Fprintf(w, "%s;\n", t.SQL); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// tableSQL is the statement that creates a table.
-type tableSQL struct {
-	Table string `json:"table"`
-	SQL   string `json:"sql"`
-}
-
-// createTable is the SQL of an outbox table. Mapped columns say that the table is
-// somebody else's design, which we can't know.
-func createTable(cfg config.Config, table string) (string, error) {
-	if cfg.Source.Columns != config.DefaultColumns() {
-		return "", advise(fmt.Errorf("table %s: source.columns maps columns, and binjet creates a table with its own names only", table),
-			"create the table yourself, or leave source.columns out")
-	}
-	return binjet.OutboxSQL(table)
-}
-
 // initialise connects to both sides first, so that nothing is changed on one when
 // the other can't be reached.
-func initialise(ctx context.Context, report *initReport, p process, cfg config.Config) error {
+func initialise(ctx context.Context, report *initReport, p process, cfg config.Config, variant binjet.Variant) error {
 	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
 	logWarnings(log, cfg)
 	reader, err := newReader(cfg, log, binlog.Hooks{})
@@ -105,7 +77,7 @@ func initialise(ctx context.Context, report *initReport, p process, cfg config.C
 	}
 	defer nc.Close()
 	for _, table := range cfg.Source.Tables {
-		if err := initTable(ctx, report, db, cfg, table); err != nil {
+		if err := bringUp(ctx, report.cmd, db, wanted(cfg, table, variant)); err != nil {
 			return err
 		}
 	}
@@ -117,7 +89,8 @@ func initialise(ctx context.Context, report *initReport, p process, cfg config.C
 	return initStream(ctx, report, rc)
 }
 
-// openDatabase connects for statements.
+// openDatabase connects for statements. A silent server is no error, as one that
+// changes a large table is silent for long: the context ends what takes too long.
 func openDatabase(ctx context.Context, cfg config.Config) (*sql.DB, error) {
 	d := cfg.Database
 	c := mysql.NewConfig()
@@ -126,7 +99,7 @@ func openDatabase(ctx context.Context, cfg config.Config) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Timeout, c.ReadTimeout = askTimeout, askTimeout
+	c.Timeout = askTimeout
 	c.Logger = &mysql.NopLogger{} // what it logs it returns too
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
@@ -155,7 +128,7 @@ const (
 	errAccessDenied    = 1045
 	errDatabaseDenied  = 1044
 	errTableDenied     = 1142
-	errNoSuchTable     = 1146
+	errLockWaitTimeout = 1205
 )
 
 func databaseNextStep(err error) string {
@@ -168,7 +141,7 @@ func databaseNextStep(err error) string {
 	case errAccessDenied:
 		return "check user and password"
 	case errDatabaseDenied, errTableDenied:
-		return "grant the account CREATE and SELECT on the database, or have somebody who may run: binjet init --print-sql | mysql"
+		return "grant the account what binjet help schema names, or have somebody who may run: binjet schema print | mysql"
 	case 0:
 		return nextSourceAddress
 	}
@@ -181,31 +154,6 @@ func serverCode(err error) uint16 {
 		return e.Number
 	}
 	return 0
-}
-
-// initTable creates one table. One that is there is not touched, for which the
-// account needs no right to create any.
-func initTable(ctx context.Context, report *initReport, db *sql.DB, cfg config.Config, table string) error {
-	quoted, err := binjet.QuoteTable(table)
-	if err != nil {
-		return err
-	}
-	rows, err := db.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0")
-	if err == nil {
-		defer rows.Close()
-		return report.done("table", table, "exists")
-	}
-	if code := serverCode(err); code != errNoSuchTable && code != errTableDenied && code != errUnknownDatabase {
-		return fmt.Errorf("look for table %s: %w", table, err)
-	}
-	statement, err := createTable(cfg, table)
-	if err != nil {
-		return err
-	}
-	if _, err := db.ExecContext(ctx, statement); err != nil {
-		return advise(fmt.Errorf("create table %s: %w", table, err), databaseNextStep(err))
-	}
-	return report.done("table", table, "created")
 }
 
 // verifyTables lets the reader judge the tables, mapped columns included.
@@ -271,5 +219,5 @@ func (r *initReport) done(kind, name, what string) error {
 type initStep struct {
 	Kind   string `json:"kind"`
 	Name   string `json:"name"`
-	Result string `json:"result"` // created or exists
+	Result string `json:"result"` // created, changed or exists; of schema down: dropped or absent
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,9 +14,6 @@ import (
 )
 
 const (
-	// lockSeconds bounds the wait for transactions that have the table open. Writers
-	// wait behind it.
-	lockSeconds = 5
 	// publishTimeout bounds the wait, with the table locked, for a streamer that runs
 	// to publish what was committed until then. An idle one says so each heartbeat.
 	publishTimeout = 10 * time.Second
@@ -28,8 +24,12 @@ const (
 type Dropper struct {
 	DB    *sql.DB
 	Table string
-	// Published returns the position that the stream holds.
+	// Published returns the position that the stream holds. Default: the table is
+	// dropped, whatever is published.
 	Published func(context.Context) (checkpoint.Position, error)
+	// Verify says whether a position is one of this server's history. It may look at
+	// the table, and so is asked before the lock.
+	Verify func(context.Context, checkpoint.Position) error
 }
 
 // UnpublishedError says why a table with rows is not dropped.
@@ -64,23 +64,64 @@ func (d Dropper) Drop(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	defer release(conn)
-	for _, q := range []string{"SET SESSION lock_wait_timeout=" + strconv.Itoa(lockSeconds), "LOCK TABLES " + quoted + " WRITE"} {
-		if _, err := conn.ExecContext(ctx, q); err != nil {
-			return fmt.Errorf("lock table %s, to look whether all of its rows are published: %w", d.Table, err)
-		}
+	if err := boundWait(ctx, conn); err != nil {
+		return err
 	}
-	held := false
-	if err := each(ctx, conn, func(*sql.Rows) error { held = true; return nil }, "SELECT 1 FROM "+quoted+" LIMIT 1"); err != nil {
-		return fmt.Errorf("look for rows of table %s: %w", d.Table, err)
-	}
-	if held {
-		if err := d.published(ctx, conn); err != nil {
+	if d.Published != nil {
+		if err := d.secure(ctx, conn, quoted); err != nil {
 			return err
 		}
+		defer release(conn)
 	}
 	if _, err := conn.ExecContext(ctx, "DROP TABLE "+quoted); err != nil {
 		return fmt.Errorf("drop table %s: %w", d.Table, err)
+	}
+	return nil
+}
+
+// secure returns with the table locked and all of its rows published, or unlocks it.
+func (d Dropper) secure(ctx context.Context, conn *sql.Conn, quoted string) error {
+	before, err := d.rows(ctx, conn, quoted)
+	if err != nil {
+		return err
+	}
+	if before {
+		if err := d.verify(ctx); err != nil {
+			return err
+		}
+	}
+	if _, err := conn.ExecContext(ctx, "LOCK TABLES "+quoted+" WRITE"); err != nil {
+		return fmt.Errorf("lock table %s, to look whether all of its rows are published: %w", d.Table, err)
+	}
+	now, err := d.rows(ctx, conn, quoted)
+	switch {
+	case err != nil:
+	case now && !before:
+		err = &UnpublishedError{Table: d.Table, Detail: "the first one came just now"}
+	case now:
+		err = d.published(ctx, conn)
+	}
+	if err != nil {
+		release(conn)
+	}
+	return err
+}
+
+func (d Dropper) rows(ctx context.Context, conn *sql.Conn, quoted string) (found bool, err error) {
+	err = each(ctx, conn, func(*sql.Rows) error { found = true; return nil }, "SELECT 1 FROM "+quoted+" LIMIT 1")
+	if err != nil {
+		return false, fmt.Errorf("look for rows of table %s: %w", d.Table, err)
+	}
+	return found, nil
+}
+
+func (d Dropper) verify(ctx context.Context) error {
+	at, err := d.Published(ctx)
+	if err != nil {
+		return &UnpublishedError{d.Table, err, "the checkpoint can't be read"}
+	}
+	if err := d.Verify(ctx, at); err != nil {
+		return &UnpublishedError{d.Table, err, "the checkpoint can't be compared with this server"}
 	}
 	return nil
 }

@@ -73,16 +73,33 @@ func Today(ctx context.Context, db outboxtable.Querier) (today time.Time, err er
 	return time.Unix(seconds, 0).UTC(), err
 }
 
+// lockSeconds bounds the wait for transactions that have a table open: a statement
+// that changes the table waits for them, and every writer behind it.
+const lockSeconds = 5
+
+func boundWait(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout=%d", lockSeconds))
+	return err
+}
+
 // Apply looks at a table, makes of it what it is to be, and returns what it was
 // and the statements that did it.
 func Apply(ctx context.Context, db *sql.DB, want Want) (Live, []string, error) {
-	live, list, err := Look(ctx, db, want)
+	conn, err := db.Conn(ctx)
 	if err != nil {
+		return Live{}, nil, err
+	}
+	defer conn.Close()
+	live, list, err := Look(ctx, conn, want)
+	if err != nil || len(list) == 0 {
+		return live, nil, err
+	}
+	if err := boundWait(ctx, conn); err != nil {
 		return live, nil, err
 	}
 	for i, statement := range list {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			if _, left, again := Look(ctx, db, want); again == nil && len(left) == 0 {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			if _, left, again := Look(ctx, conn, want); again == nil && len(left) == 0 {
 				return live, list[:i], nil // another process was faster
 			}
 			return live, list[:i], fmt.Errorf("table %s: %w, by\n%s", want.Table, err, statement)
@@ -92,7 +109,7 @@ func Apply(ctx context.Context, db *sql.DB, want Want) (Live, []string, error) {
 }
 
 // Look is Apply without the doing.
-func Look(ctx context.Context, db *sql.DB, want Want) (live Live, list []string, err error) {
+func Look(ctx context.Context, db outboxtable.Querier, want Want) (live Live, list []string, err error) {
 	if live, err = Inspect(ctx, db, want.Table); err != nil {
 		return live, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/outboxtable"
 )
 
@@ -140,6 +141,8 @@ func TestValidate(t *testing.T) {
 		{"the key of another variant", func(l *Live) { l.Primary, l.Unique = []string{"id", "created_at"}, [][]string{{"id", "created_at"}} }, "", "primary key", true, "(id);"},
 		{"engine", func(l *Live) { l.Engine = "ROCKSDB" }, "", "engine", false, "binjet makes it InnoDB"},
 		{"another variant's engine", func(l *Live) { l.Engine = "BLACKHOLE" }, binjet.InnoDB, "engine", true, "ENGINE=InnoDB;"},
+		{"partitions of another variant", func(l *Live) { *l = partitioned(7) }, binjet.InnoDB, "partitions", true, "REMOVE PARTITIONING;"},
+		{"to blackhole", func(*Live) {}, binjet.Blackhole, "engine", true, "ENGINE=BLACKHOLE;"},
 		{"no partitions", func(*Live) {}, binjet.Partitioned, "partitions", true, "PARTITION BY RANGE"},
 		{"no days", func(l *Live) { *l = partitioned(1) }, "", "partitions", false, "binjet schema up, or ALTER TABLE"},
 		{"no days, nor a last partition", func(l *Live) { *l = partitioned(1); l.Partitions = l.Partitions[:1] }, "", "partitions", true, "ADD PARTITION"},
@@ -210,5 +213,43 @@ func TestExpected(t *testing.T) {
 	}
 	if !slices.Equal(list, want) {
 		t.Errorf("got %+v", list)
+	}
+}
+
+// TestLacks: what a position has to hold for a table to be dropped.
+func TestLacks(t *testing.T) {
+	set := func(text string) checkpoint.GTIDSet {
+		s, err := checkpoint.ParseGTIDSet(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+	file := func(offset uint64) checkpoint.Position {
+		return checkpoint.Position{Binlog: checkpoint.FilePosition{File: "binlog.000003", Offset: offset}}
+	}
+	end := checkpoint.Position{Resume: set(uuid + ":1-9")}
+	for _, c := range []struct {
+		name    string
+		at, end checkpoint.Position
+		want    string
+	}{
+		{"all", checkpoint.Position{Resume: set(uuid + ":1-9")}, end, ""},
+		{"more", checkpoint.Position{Resume: set(uuid + ":1-12")}, end, ""},
+		{"less", checkpoint.Position{Resume: set(uuid + ":1-8")}, end, "lacks " + uuid + ":9"},
+		{"a gap", checkpoint.Position{Resume: set(uuid + ":1-3:5-9")}, end, "lacks " + uuid + ":4"},
+		{"a snapshot", checkpoint.Position{Resume: set(uuid + ":1-9"), Snapshot: &checkpoint.Snapshot{Begun: true}}, end, "snapshot"},
+		{"XA", checkpoint.Position{Resume: set(uuid + ":1-9"), XA: make([]checkpoint.XA, 2)}, end, "2 XA"},
+		{"the same file", file(500), file(500), ""},
+		{"before", file(499), file(500), "ends at binlog.000003:500"},
+		{"another kind", file(500), end, "can't be compared"},
+		{"and the other way round", checkpoint.Position{Resume: set(uuid + ":1-9")}, file(500), "can't be compared"},
+		{"MariaDB", checkpoint.Position{Resume: set("0-1-8")}, checkpoint.Position{Resume: set("0-1-9")}, "lacks 0-1-9"},
+		{"an empty server", checkpoint.Position{}, checkpoint.Position{}, ""},
+	} {
+		if got := lacks(c.at, c.end); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
 	}
 }

@@ -51,8 +51,13 @@ func Validate(live Live, against Against) ([]binlog.Finding, error) {
 	}
 	v.version()
 	v.engine()
-	v.primary()
-	v.partitions(against.Today)
+	if v.variant != binjet.Partitioned { // the key of a partitioned table can't be changed
+		v.partitions(against.Today)
+		v.primary()
+	} else {
+		v.primary()
+		v.partitions(against.Today)
+	}
 	for _, c := range columns {
 		v.column(c)
 	}
@@ -139,8 +144,10 @@ func (v *validator) engine() {
 		v.fault(name, fix, "%s", problem)
 	case strings.EqualFold(have, want):
 		v.ok(name, "%s", have)
-	case strings.EqualFold(have, "BLACKHOLE") || want == "BLACKHOLE":
-		v.fault(name, fix, "%s, and %s is wanted for variant %s", have, want, v.variant)
+	case want == "BLACKHOLE":
+		v.fault(name, fix, "%s, and variant %s is wanted: the statement drops all rows, which have to be published before", have, v.variant)
+	case strings.EqualFold(have, "BLACKHOLE"):
+		v.fault(name, fix, "%s, and variant %s is wanted", have, v.variant)
 	default:
 		v.warn(name, have, "binjet makes it %s", want)
 	}
@@ -173,6 +180,8 @@ func (v *validator) partitions(today time.Time) {
 	switch {
 	case v.live.Foreign != nil:
 		v.warn(name, "not binjet's", "%v", v.live.Foreign)
+	case v.variant != binjet.Partitioned && len(days) > 0:
+		v.fault(name, v.alter("REMOVE PARTITIONING"), "there are %d, and variant %s is wanted", len(days), v.variant)
 	case v.variant != binjet.Partitioned:
 	case len(days) == 0:
 		clause := outboxtable.Clause(binjet.ColumnCreatedAt, outboxtable.Days(today, binjet.DefaultDays))
