@@ -48,6 +48,10 @@ type Config struct {
 	// Default: [DefaultMaxStatementBytes], or 2×MaxBytes when that is larger.
 	MaxStatementBytes int
 
+	// Retain says whether rows stay in the table: [Keep] or [DeleteInTransaction].
+	// Default: [Keep].
+	Retain Retain
+
 	// NewID makes the ID of a message that has none. It is called by several
 	// goroutines at once, and what it returns must be unique for ever: consumers
 	// take two messages of one ID for one. IDs that grow keep the table's B-tree
@@ -80,6 +84,29 @@ type Config struct {
 	Now func() time.Time
 }
 
+// Retain says what becomes of a row once its event is on its way.
+type Retain string
+
+const (
+	// Keep leaves rows in the table: `binjet run` removes them later if it is told to
+	// (retention.keep), or nobody does. They are what a start snapshot and a rescan
+	// publish, what verification compares, and what refuses an event of the same ID.
+	Keep Retain = "keep"
+
+	// DeleteInTransaction deletes the rows that an insert has just inserted, in the
+	// same transaction. Both are in the binlog, where the insert is read and the delete
+	// ignored, so the event is published as ever and the table stays empty.
+	//
+	// It costs one more round trip for each insert, and the redo log of the delete
+	// (docs/tables.md has numbers). And what needs rows is not there any more: no start
+	// snapshot, no rescan of purged binlogs (a gap is a loss), no verification, no
+	// look-up after a commit of unknown outcome. The primary key no longer refuses an
+	// ID that was committed before; only the consumers' inboxes do. It takes DELETE on
+	// the table, and a transaction: a connection pool is refused by [ErrNotAtomic]. Not
+	// for a BLACKHOLE table, which keeps no rows anyway.
+	DeleteInTransaction Retain = "delete-in-transaction"
+)
+
 func (c Config) withDefaults() Config {
 	if c.Table == "" {
 		c.Table = binjet.DefaultTable
@@ -89,6 +116,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxStatementBytes == 0 {
 		c.MaxStatementBytes = max(DefaultMaxStatementBytes, 2*c.MaxBytes)
+	}
+	if c.Retain == "" {
+		c.Retain = Keep
 	}
 	c.Headers = c.Headers.Clone()
 	c.Middleware = slices.Clone(c.Middleware)
@@ -106,6 +136,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxBytes < 0 {
 		faults = append(faults, fmt.Errorf("MaxBytes is %d: use a positive number, or 0 for %d", c.MaxBytes, binjet.DefaultMaxBytes))
+	}
+	if c.Retain != Keep && c.Retain != DeleteInTransaction {
+		faults = append(faults, fmt.Errorf("Retain %q is neither %q nor %q", c.Retain, Keep, DeleteInTransaction))
 	}
 	if err := c.checkHeaders(); err != nil {
 		faults = append(faults, err)

@@ -55,6 +55,13 @@
 // An insert of one message makes 8 allocations, most of them for putting values
 // into interfaces; one of many 2 or 3 for each message.
 //
+// # What becomes of the rows
+//
+// They stay, unless [Config].Retain says that an insert also deletes them, in the
+// same transaction: the event is in the binlog all the same. What that costs and
+// what then can't be done is at [DeleteInTransaction]. Kept rows are pruned by
+// `binjet run` (retention.keep) or `binjet prune`, or by dropping partitions.
+//
 // # Connections
 //
 // The character set of the connection must be utf8mb4, which is go-sql-driver's

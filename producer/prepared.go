@@ -9,8 +9,9 @@ import (
 
 // prepared are the statements of one database, by their number of rows.
 type prepared struct {
-	db    *sql.DB
-	stmts map[int]*sql.Stmt
+	db       *sql.DB
+	inserts  map[int]*sql.Stmt
+	removals map[int]*sql.Stmt // of rows that are deleted in the transaction
 }
 
 // Prepare returns a Producer like p that keeps prepared statements in db: for
@@ -28,21 +29,37 @@ func (p *Producer) Prepare(ctx context.Context, db *sql.DB, messages ...int) (*P
 		messages = []int{1}
 	}
 	kept := *p
-	kept.prepared = &prepared{db: db, stmts: make(map[int]*sql.Stmt, len(messages))}
+	kept.prepared = &prepared{db: db, inserts: make(map[int]*sql.Stmt), removals: make(map[int]*sql.Stmt)}
 	for _, n := range messages {
-		if n < 1 || n > maxRows {
-			return nil, errors.Join(fmt.Errorf("prepare inserts into %s: %d messages: 1 to %d are possible", p.table, n, maxRows), kept.Close())
-		}
-		if kept.prepared.stmts[n] != nil {
-			continue
-		}
-		stmt, err := db.PrepareContext(ctx, p.stmt.text(n))
-		if err != nil {
+		if err := kept.prepare(ctx, n); err != nil {
 			return nil, errors.Join(fmt.Errorf("prepare inserts into %s: %w", p.table, err), kept.Close())
 		}
-		kept.prepared.stmts[n] = stmt
 	}
 	return &kept, nil
+}
+
+// prepare keeps what inserts of n messages need.
+func (p *Producer) prepare(ctx context.Context, n int) error {
+	if n < 1 || n > maxRows {
+		return fmt.Errorf("%d messages: 1 to %d are possible", n, maxRows)
+	}
+	keep := func(stmts map[int]*sql.Stmt, n int, text func(int) string) (err error) {
+		if stmts[n] == nil && n > 0 {
+			if stmts[n], err = p.prepared.db.PrepareContext(ctx, text(n)); err != nil {
+				delete(stmts, n)
+			}
+		}
+		return err
+	}
+	err := keep(p.prepared.inserts, n, p.stmt.text)
+	if p.remove == nil || err != nil {
+		return err
+	}
+	if n > maxRemoved {
+		err = keep(p.prepared.removals, maxRemoved, p.remove.text)
+		n %= maxRemoved
+	}
+	return errors.Join(err, keep(p.prepared.removals, n, p.remove.text))
 }
 
 // Close closes the statements that [Producer.Prepare] made for p, and waits for
@@ -52,26 +69,44 @@ func (p *Producer) Close() error {
 		return nil
 	}
 	var errs []error
-	for _, stmt := range p.prepared.stmts {
-		errs = append(errs, stmt.Close())
+	for _, stmts := range []map[int]*sql.Stmt{p.prepared.inserts, p.prepared.removals} {
+		for _, stmt := range stmts {
+			errs = append(errs, stmt.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// statement returns the one for n rows in tx, nil when there is none. It belongs
-// to the transaction, which closes it.
-func (s *prepared) statement(ctx context.Context, tx Execer, n int) *sql.Stmt {
-	if s == nil || s.stmts[n] == nil {
+// insert returns the statement for n rows in tx, nil when there is none.
+func (s *prepared) insert(ctx context.Context, tx Execer, n int) *sql.Stmt {
+	if s == nil {
+		return nil
+	}
+	return s.in(ctx, tx, s.inserts[n])
+}
+
+// removal is insert for the DELETE of n rows.
+func (s *prepared) removal(ctx context.Context, tx Execer, n int) *sql.Stmt {
+	if s == nil {
+		return nil
+	}
+	return s.in(ctx, tx, s.removals[n])
+}
+
+// in returns kept for use in tx, nil where that is not possible. It belongs to the
+// transaction, which closes it.
+func (s *prepared) in(ctx context.Context, tx Execer, kept *sql.Stmt) *sql.Stmt {
+	if kept == nil {
 		return nil
 	}
 	switch tx := tx.(type) {
 	case interface {
 		StmtContext(ctx context.Context, stmt *sql.Stmt) *sql.Stmt
 	}:
-		return tx.StmtContext(ctx, s.stmts[n])
+		return tx.StmtContext(ctx, kept)
 	case *sql.DB:
 		if tx == s.db {
-			return s.stmts[n]
+			return kept
 		}
 	}
 	return nil

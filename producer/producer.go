@@ -27,6 +27,7 @@ type Producer struct {
 	ids      *uuidv7 // nil when Config.NewID makes the IDs
 	table    string  // quoted
 	stmt     statement
+	remove   *removal  // nil unless rows are deleted in the transaction
 	prepared *prepared // nil without Prepare
 }
 
@@ -44,6 +45,9 @@ func New(cfg Config) (*Producer, error) {
 	p := &Producer{cfg: cfg, table: table, stmt: newStatement(table)}
 	if cfg.NewID == nil {
 		p.ids = new(uuidv7)
+	}
+	if cfg.Retain == DeleteInTransaction {
+		p.remove = newRemoval(table)
 	}
 	return p, nil
 }
@@ -63,7 +67,7 @@ func New(cfg Config) (*Producer, error) {
 // of a message is changed, and nothing of it is kept.
 //
 // With a *sql.DB (or what embeds one) for tx the messages are a transaction of
-// their own, if they fit in one statement, else the error is [ErrNotAtomic]. A
+// their own, if one statement is all it takes, else the error is [ErrNotAtomic]. A
 // *sql.Conn is taken to be inside of a transaction; outside of one, statements of
 // a split insert are committed one by one.
 func (p *Producer) Insert(ctx context.Context, tx Execer, msgs ...*binjet.Message) error {
@@ -78,9 +82,8 @@ func (p *Producer) Insert(ctx context.Context, tx Execer, msgs ...*binjet.Messag
 		return fmt.Errorf("insert into %s refused: %w", p.table, err)
 	}
 	n := split(args, p.cfg.MaxStatementBytes)
-	if n < len(msgs) && isPool(tx) {
-		return fmt.Errorf("insert into %s: %d messages, of which %d fit in one statement: %w: begin one, or insert fewer at a time",
-			p.table, len(msgs), n, ErrNotAtomic)
+	if err := p.checkAtomic(tx, len(msgs), n); err != nil {
+		return err
 	}
 	for done := 0; ; n = split(args, p.cfg.MaxStatementBytes) {
 		if err := p.exec(ctx, tx, n, args[:n*columns]); err != nil {
@@ -93,14 +96,33 @@ func (p *Producer) Insert(ctx context.Context, tx Execer, msgs ...*binjet.Messag
 	}
 }
 
-// exec inserts n rows by a statement kept by Prepare if there is one, else by its text.
+// checkAtomic refuses a pool where one statement, for n of the messages, is not all.
+func (p *Producer) checkAtomic(tx Execer, messages, n int) error {
+	switch {
+	case n == messages && p.remove == nil || !isPool(tx):
+		return nil
+	case p.remove != nil:
+		return fmt.Errorf("insert into %s, and delete in the same transaction: %w: begin one", p.table, ErrNotAtomic)
+	}
+	return fmt.Errorf("insert into %s: %d messages, of which %d fit in one statement: %w: begin one, or insert fewer at a time",
+		p.table, messages, n, ErrNotAtomic)
+}
+
+// exec inserts n rows by a statement kept by Prepare if there is one, else by its
+// text, and deletes them again if they are not to stay.
 func (p *Producer) exec(ctx context.Context, tx Execer, n int, args []any) error {
-	if stmt := p.prepared.statement(ctx, tx, n); stmt != nil {
-		_, err := stmt.ExecContext(ctx, args...)
+	if _, err := execKept(ctx, tx, p.prepared.insert(ctx, tx, n), func() string { return p.stmt.text(n) }, args); err != nil || p.remove == nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, p.stmt.text(n), args...)
-	return err
+	return p.delete(ctx, tx, args)
+}
+
+// execKept runs a kept statement, or where there is none its text.
+func execKept(ctx context.Context, tx Execer, kept *sql.Stmt, text func() string, args []any) (sql.Result, error) {
+	if kept != nil {
+		return kept.ExecContext(ctx, args...)
+	}
+	return tx.ExecContext(ctx, text(), args...)
 }
 
 // isPool reports whether tx commits each statement by itself: a *sql.DB, what

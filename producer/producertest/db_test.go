@@ -288,3 +288,25 @@ func TestSeveralGoroutines(t *testing.T) {
 		}
 	}
 }
+
+// What is deleted in its own transaction is published all the same, and so it is
+// here; a rollback takes it away.
+func TestDeleteInTransaction(t *testing.T) {
+	db := NewDB(t)
+	p := newProducer(t, producer.Config{Retain: producer.DeleteInTransaction})
+	for _, fails := range []error{errNo, nil} {
+		err := producer.InTx(t.Context(), db, nil, func(ctx context.Context, tx *sql.Tx) error {
+			if err := p.Insert(ctx, tx, event("1"), event("2")); err != nil {
+				return err
+			}
+			RequireInserted(t, tx, ID("1"))
+			return errors.Join(p.Insert(ctx, tx, event("3")), fails)
+		})
+		if fails == nil && err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ids(db); got != "1 2 3" || len(db.Statements()) > 0 {
+		t.Errorf("committed %q, statements %v", got, db.Statements())
+	}
+}
