@@ -115,6 +115,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer nc.Close()
+	if err := server.attach(nc); err != nil {
+		return err
+	}
 	reader, err := newReader(cfg, log, watch.ReaderHooks())
 	if err != nil {
 		return err
@@ -123,7 +126,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	rc := relayConfig(cfg, nc, reader, log)
-	rc.Hooks = watch.RelayHooks()
+	rc.Hooks = server.watched(watch.RelayHooks())
 	r, err := relay.New(rc)
 	if err != nil {
 		return err
@@ -142,18 +145,6 @@ func newWatch(cfg config.Config, b build) *admin.Watch {
 		Build:  admin.Build{Version: b.Version, Commit: b.Commit, GoVersion: b.Go},
 		Stream: cfg.Stream.Name, Tables: cfg.Source.Tables, OnlyLeader: !cfg.HTTP.ReadyStandby,
 	})
-}
-
-func serveAdmin(cfg config.Config, watch *admin.Watch, log *slog.Logger) (*admin.Server, error) {
-	if cfg.HTTP.Listen == "" {
-		return nil, nil
-	}
-	server, err := admin.Listen(cfg.HTTP.Listen, watch.Handler(), log)
-	if err != nil {
-		return nil, advise(fmt.Errorf("can't serve http.listen: %w", err), "free the address, choose another one, or set http.listen to \"\"")
-	}
-	log.Info("serving /healthz, /readyz and /metrics", "url", "http://"+server.Addr())
-	return server, nil
 }
 
 // preflightError is a source that lacks what binjet needs. Each fault was logged.

@@ -9,23 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const index = `<!doctype html>
-<meta charset="utf-8"><title>binjet</title>
-<h1>binjet</h1>
-<ul>
-<li><a href="/healthz">/healthz</a>: the process is alive
-<li><a href="/readyz">/readyz</a>: it does its part, or why not
-<li><a href="/metrics">/metrics</a>: for Prometheus
-</ul>
-`
-
-// Handler serves the endpoints.
-func (w *Watch) Handler() http.Handler {
+// Handler serves the probes and the metrics, which are for everybody who can reach
+// them, and all the rest by page.
+func (w *Watch) Handler(page http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = rw.Write([]byte(index))
-	})
+	mux.Handle("/", page)
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
 		_, _ = rw.Write([]byte("ok\n"))
 	})

@@ -13,18 +13,23 @@ import (
 type Server struct {
 	http     *http.Server
 	listener net.Listener
+	scheme   string
+	cancel   context.CancelFunc // ends the requests that last
 	done     chan struct{}
 }
 
-// Listen serves handler on addr until [Server.Close]. An address that can't be
-// had is an error at once.
-func Listen(addr string, handler http.Handler, log *slog.Logger) (*Server, error) {
+// Listen serves handler on addr until [Server.Close], by TLS where there is a
+// certificate. An address that can't be had is an error at once. The contexts of
+// requests end when Close begins.
+func Listen(addr string, cert *Certificate, handler http.Handler, log *slog.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{listener: l, done: make(chan struct{}), http: &http.Server{
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{listener: l, scheme: "http", cancel: cancel, done: make(chan struct{}), http: &http.Server{
 		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -32,9 +37,14 @@ func Listen(addr string, handler http.Handler, log *slog.Logger) (*Server, error
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}
+	serve := s.http.Serve
+	if cert != nil {
+		s.scheme, s.http.TLSConfig = "https", cert.TLS()
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the admin server ended; publishing goes on", "addr", addr, "error", err)
 		}
 	}()
@@ -44,11 +54,17 @@ func Listen(addr string, handler http.Handler, log *slog.Logger) (*Server, error
 // Addr is where it listens.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
+// URL is how it is reached from this machine.
+func (s *Server) URL() string {
+	return s.scheme + "://" + s.Addr()
+}
+
 // Close waits for running requests, though not for long, and for the server's end.
 func (s *Server) Close() {
 	if s == nil {
 		return
 	}
+	s.cancel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {

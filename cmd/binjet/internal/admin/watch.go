@@ -62,6 +62,18 @@ func (w *Watch) Attach(r Relay, reader Reader) {
 	w.relay, w.reader = r, reader
 }
 
+// Status is the relay's; false while there is none yet.
+func (w *Watch) Status() (relay.Status, bool) {
+	seen := w.look()
+	return seen.status, seen.attached
+}
+
+// Lag is how far the stream may be behind the source; false unless this process leads.
+func (w *Watch) Lag() (time.Duration, bool) {
+	seen := w.look()
+	return seen.lag, seen.attached && seen.status.Role == relay.Leader
+}
+
 // RelayHooks are for [relay.Config].
 func (w *Watch) RelayHooks() relay.Hooks {
 	return relay.Hooks{Committed: w.committed, Role: w.role, Settled: w.settled,

@@ -161,7 +161,7 @@ func TestReadyOnlyLeader(t *testing.T) {
 			b := newBench()
 			test.set(b)
 			rec := httptest.NewRecorder()
-			b.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/readyz"+test.query, nil))
+			b.Handler(http.NotFoundHandler()).ServeHTTP(rec, httptest.NewRequest("GET", "/readyz"+test.query, nil))
 			var r Report
 			if rec.Code != 400 {
 				if err := json.Unmarshal(rec.Body.Bytes(), &r); err != nil {
@@ -172,7 +172,7 @@ func TestReadyOnlyLeader(t *testing.T) {
 				t.Errorf("%d %s", rec.Code, rec.Body)
 			}
 			live := httptest.NewRecorder()
-			b.Handler().ServeHTTP(live, httptest.NewRequest("GET", "/healthz"+test.query, nil))
+			b.Handler(http.NotFoundHandler()).ServeHTTP(live, httptest.NewRequest("GET", "/healthz"+test.query, nil))
 			if live.Code != 200 {
 				t.Errorf("healthz is %d: it is about the process alone", live.Code)
 			}
@@ -222,7 +222,7 @@ func TestLag(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	b := newBench()
-	server, err := Listen("127.0.0.1:0", b.Handler(), slog.New(slog.DiscardHandler))
+	server, err := Listen("127.0.0.1:0", nil, b.Handler(http.NotFoundHandler()), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,9 +239,6 @@ func TestEndpoints(t *testing.T) {
 
 	if code, body := get(t, server, "/healthz"); code != 200 || body != "ok\n" {
 		t.Errorf("healthz: %d %q", code, body)
-	}
-	if code, body := get(t, server, "/"); code != 200 || !strings.Contains(body, "/readyz") {
-		t.Errorf("index: %d %q", code, body)
 	}
 	if code, _ := get(t, server, "/nothing"); code != 404 {
 		t.Errorf("unknown path: %d", code)
@@ -298,7 +295,7 @@ func TestListenOnTakenAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if s, err := Listen(l.Addr().String(), http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err == nil {
+	if s, err := Listen(l.Addr().String(), nil, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err == nil {
 		s.Close()
 		t.Error("two servers listen on one address")
 	}

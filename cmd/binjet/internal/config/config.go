@@ -35,6 +35,7 @@ type Config struct {
 	File     string   `key:"-"`
 	Database Database `key:"-"`
 	Broker   Broker   `key:"-"`
+	Admin    Admin    `key:"-"`
 	// Warnings are about what works and is dangerous, such as a secret's file that
 	// everybody can read. Each is one line.
 	Warnings []string `key:"-"`
@@ -117,8 +118,25 @@ type Relay struct {
 
 // HTTP is the admin server.
 type HTTP struct {
-	Listen       string `key:"listen" flag:"http-listen" default:"127.0.0.1:9188" help:"address of /healthz, /readyz and /metrics; empty turns them off" danger:"whoever reaches it can read the metrics: bind it to loopback, or keep others out"`
-	ReadyStandby bool   `key:"ready_standby" default:"true" help:"/readyz says yes for a standby that could take over, too; false: for the leader only, as /readyz?leader=1 does" danger:"with false a rollout in Kubernetes waits for ever, since only one of the pods is ever ready"`
+	Listen       string  `key:"listen" flag:"http-listen" default:"127.0.0.1:9188" help:"address of /healthz, /readyz, /metrics and the dashboard; empty turns them off" danger:"whoever reaches it can read the probes and the metrics: bind it to loopback, or keep others out; the dashboard is served on it to this machine, or with http.token"`
+	ReadyStandby bool    `key:"ready_standby" default:"true" help:"/readyz says yes for a standby that could take over, too; false: for the leader only, as /readyz?leader=1 does" danger:"with false a rollout in Kubernetes waits for ever, since only one of the pods is ever ready"`
+	Token        Secret  `key:"token" secret:"true" help:"token that opens the dashboard, at least 16 characters; without one it is open to this machine, and to no other; the probes and metrics need none" danger:"who has it can read every message, and replay and drop dead letters"`
+	TokenFile    string  `key:"token_file" help:"file that holds the token; it is read again at each request"`
+	TLS          HTTPTLS `key:"tls"`
+}
+
+// HTTPTLS makes the admin server speak TLS.
+type HTTPTLS struct {
+	Cert string `key:"cert" help:"PEM file of the admin server's certificate and its chain; it is read again when it changes"`
+	Key  string `key:"key" help:"PEM file of that certificate's key"`
+}
+
+// Admin is the admin server as it is served.
+type Admin struct {
+	// Token is "" where there is none. TokenFile is the file that it was read from, and
+	// is to be read from again; "" for none.
+	Token     Secret
+	TokenFile string
 }
 
 // Log is what is logged and how.

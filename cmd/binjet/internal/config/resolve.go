@@ -13,6 +13,7 @@ import (
 func (l *loader) resolve() {
 	l.database()
 	l.broker()
+	l.cfg.Admin.Token, l.cfg.Admin.TokenFile = l.secret("http.token", l.cfg.HTTP.Token, "http.token_file", l.cfg.HTTP.TokenFile)
 	l.validate()
 	l.openConfigFile()
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"net"
 	"net/url"
 	"slices"
@@ -157,5 +158,27 @@ func (l *loader) validateProcess() {
 		_, port, err := net.SplitHostPort(listen)
 		n, portErr := strconv.ParseUint(port, 10, 16)
 		l.faultIf(err != nil || portErr != nil || n > 65535, "http.listen", "%q is no host:port", listen)
+	}
+	l.validateHTTP()
+}
+
+// MinToken is how long http.token is at least, in bytes: what can't be guessed over
+// the network when it is random.
+const MinToken = 16
+
+func (l *loader) validateHTTP() {
+	h, key := &l.cfg.HTTP, "http.token"
+	if l.cfg.Admin.TokenFile != "" {
+		key = "http.token_file"
+	}
+	token := l.cfg.Admin.Token
+	l.faultIf(token != "" && len(token) < MinToken, key, "is shorter than %d characters: openssl rand -hex 16 makes one", MinToken)
+	switch {
+	case (h.TLS.Cert == "") != (h.TLS.Key == ""):
+		l.fault("http.tls", "needs cert and key together")
+	case h.TLS.Cert != "":
+		if _, err := tls.LoadX509KeyPair(h.TLS.Cert, h.TLS.Key); err != nil {
+			l.fault("http.tls.cert", "and http.tls.key are no pair that can be used: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		}
 	}
 }
