@@ -9,8 +9,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/binjet/binjet"
@@ -25,6 +27,7 @@ import (
 func newInit(p process) *cobra.Command {
 	var printSQL bool
 	var variant string
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Create the outbox tables, the stream and its bucket where they are absent",
@@ -48,30 +51,32 @@ what else exists is left as it is, so it can be run again at any time.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return failed(initialise(ctx, &initReport{cmd: cmd}, p, cfg, v))
+			return failed(initialise(ctx, &initReport{cmd: cmd}, p, cfg, v, wait))
 		},
 	}
 	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL of the outbox tables and do nothing; as binjet schema print")
 	addVariant(cmd, &variant, "what a table is, and innodb for a new one")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "while a server can't be reached, try again for so long: for containers that start all at once")
 	addSettings(cmd)
 	return cmd
 }
 
 // initialise connects to both sides first, so that nothing is changed on one when
 // the other can't be reached.
-func initialise(ctx context.Context, report *initReport, p process, cfg config.Config, variant binjet.Variant) error {
+func initialise(ctx context.Context, report *initReport, p process, cfg config.Config, variant binjet.Variant, wait time.Duration) error {
 	log := logging.New(p.stderr, quietLevel(cfg), cfg.Log.Format)
 	logWarnings(log, cfg)
 	reader, err := newReader(cfg, log, binlog.Hooks{})
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg)
+	until := time.Now().Add(wait)
+	db, err := patiently(ctx, until, func() (*sql.DB, error) { return openDatabase(ctx, cfg) })
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	nc, err := connectNATS(cfg, log, nil)
+	nc, err := patiently(ctx, until, func() (*nats.Conn, error) { return connectNATS(cfg, log, nil) })
 	if err != nil {
 		return err
 	}
@@ -87,6 +92,24 @@ func initialise(ctx context.Context, report *initReport, p process, cfg config.C
 	rc := relayConfig(cfg, nc, reader, log)
 	rc.Manage = true
 	return initStream(ctx, report, rc)
+}
+
+// patiently connects until it succeeds, until a time, or until the server itself
+// answers with an error, which waiting won't mend.
+func patiently[C any](ctx context.Context, until time.Time, connect func() (C, error)) (C, error) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c, err := connect()
+		if err == nil || time.Now().After(until) || serverCode(err) != 0 || errors.Is(err, nats.ErrAuthorization) || tlsfault.Is(err) {
+			return c, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return c, err
+		}
+	}
 }
 
 // openDatabase connects for statements. A silent server is no error, as one that

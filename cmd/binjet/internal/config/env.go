@@ -37,7 +37,8 @@ func (l *loader) environ(environ []string) {
 
 // foreignEnv reports whether a variable that begins with BINJET_ is not a key and
 // none of our business: the name of the file; what only tests and the demo read
-// (BINJET_TEST_…, BINJET_DEMO_…, BINJET_MYSQL_…, BINJET_MARIADB_…); and what
+// (BINJET_TEST_…, BINJET_DEMO_…, BINJET_MYSQL_…, BINJET_MARIADB_…); the images of
+// docker-compose.yml (BINJET_NATS_IMAGE, …); and what
 // Kubernetes and Docker put into every container that can see a service whose
 // name begins with "binjet" (BINJET_SERVICE_HOST, BINJET_PORT_9188_TCP, …).
 func foreignEnv(name string) bool {
@@ -49,5 +50,5 @@ func foreignEnv(name string) bool {
 			return true
 		}
 	}
-	return regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`).MatchString(name)
+	return regexp.MustCompile(`_IMAGE$|_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`).MatchString(name)
 }

@@ -261,7 +261,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 }
 
 func TestForeignVariables(t *testing.T) {
-	load(t, Input{Environ: []string{"BINJET_SOURCE_DSN=" + dsn, "BINJET_TEST_X=1", "BINJET_DEMO_X=1", "BINJET_MYSQL_IMAGE=x", "BINJET_MARIADB_IMAGE=x",
+	load(t, Input{Environ: []string{"BINJET_SOURCE_DSN=" + dsn, "BINJET_TEST_X=1", "BINJET_DEMO_X=1", "BINJET_MYSQL_IMAGE=x", "BINJET_MARIADB_IMAGE=x", "BINJET_NATS_IMAGE=x",
 		"BINJET_SERVICE_HOST=10.0.0.1", "BINJET_SERVICE_PORT=1", "BINJET_SERVICE_PORT_HTTP=1", "BINJET_PORT=tcp://x", "BINJET_PORT_9188_TCP=x",
 		"BINJET_PORT_9188_TCP_ADDR=x", "BINJET_NATS_PORT_4222_TCP_PROTO=tcp", "BINJET_NATS_SERVICE_HOST=x"}})
 	for _, k := range Keys() {

@@ -14,7 +14,7 @@ variable, the YAML file (-c, %s, or ./%s), the default.
 The variable of a key is its name in upper case: source.dsn is BINJET_SOURCE_DSN.
 Lists are separated by commas. Durations are written as 500ms, 2s or 1m, sizes as
 16MiB. Unknown keys and unknown BINJET_ variables are errors, but for those that
-begin with BINJET_TEST_, BINJET_DEMO_, BINJET_MYSQL_ or BINJET_MARIADB_, and those that
+begin with BINJET_TEST_, BINJET_DEMO_, BINJET_MYSQL_ or BINJET_MARIADB_ or end in _IMAGE, and those that
 Kubernetes makes up for services (BINJET_SERVICE_HOST, BINJET_PORT, …).
 
 Secrets can stand in files of their own, by the keys that end in _file; one newline
