@@ -31,6 +31,10 @@ unit: ## Unit tests with the race detector; no database server
 integration: ## Tests on real MySQL and MariaDB, which they fetch and start themselves
 	cd test && $(GO) test -race -count=1 -timeout 40m ./...
 
+.PHONY: test-containers
+test-containers: ## docker-compose.yml end to end, in a container engine, with no registry
+	bash test/containers.sh
+
 .PHONY: bench-consumer
 bench-consumer: ## Measure the consumer beside nats.go by hand and Watermill's router
 	@cd test/bench-peers && GOWORK=off $(GO) run . $(ARGS)
@@ -45,6 +49,7 @@ fmt-check:
 .PHONY: vet
 vet:
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) vet ./...) || exit 1; done
+	@cd test && GOWORK=off $(GO) vet -tags containers ./compose
 
 .PHONY: staticcheck
 staticcheck:
@@ -61,6 +66,17 @@ tidy: ## Tidy every module
 .PHONY: build
 build: ## Build the binjet command into bin/
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/binjet ./cmd/binjet
+
+IMAGE ?= binjet:local
+SHOP_IMAGE ?= binjet-shop:local
+
+.PHONY: image
+image: ## Build the images of docker-compose.yml from binaries that this machine builds, without a registry
+	@mkdir -p bin/image
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/image/binjet ./cmd/binjet
+	cd examples && CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags "-s -w" -o ../bin/image/shop ./shop
+	docker build -q -f deploy/Dockerfile --target prebuilt -t $(IMAGE) .
+	docker build -q -f examples/shop/Dockerfile --target prebuilt -t $(SHOP_IMAGE) .
 
 .PHONY: ci
 ci: ## What decides whether a change lands

@@ -20,6 +20,8 @@
 #   KEYRING     keys that sign the suites
 #   WANT        version or beginning of one that it has to be ("" = any)
 #   STUBS       packages that it does not need in order to run
+#   MORE        more packages, with what they depend on (default: none)
+#   URI         another mirror than this machine's own
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 w=$(realpath -- "$1")
@@ -29,7 +31,8 @@ done
 
 # The mirror the system itself uses: that of its own suite (not the one for
 # security updates, which has no other suites; not that of some other project).
-uri=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
+uri=${URI-}
+[ -n "$uri" ] || uri=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
   awk -v c="$CODENAME" '$1 == c && !n++ {print $2}')
 [ -n "$uri" ] || uri=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
   awk '$1 !~ /security/ && $2 !~ /security/ && !n++ {print $2}')
@@ -94,11 +97,11 @@ case ${v%%[!0-9.]*}. in
 "${WANT:+$WANT.}"*) ;;
 *) echo "the mirror has $pkg $v, not $WANT ($SUITES)" >&2; exit 4 ;;
 esac
-read -r count size < <(apt-get -c "$w/apt/apt.conf" -qq -y --print-uris install "$pkg" |
+read -r count size < <(apt-get -c "$w/apt/apt.conf" -qq -y --print-uris install "$pkg" ${MORE-} |
   awk '{n++; s += $3} END {print n + 0, int(s / 1000000 + 1)}')
 echo "fetching $pkg $v with its libraries ($count packages, $size MB, once)"
 # --download-only resolves the whole closure but installs nothing.
-apt-get -c "$w/apt/apt.conf" -qq -y --download-only install "$pkg" >&2
+apt-get -c "$w/apt/apt.conf" -qq -y --download-only install "$pkg" ${MORE-} >&2
 if [ -n "$PLUGINS" ]; then
   first_of $PLUGIN_PACKAGES
   echo "fetching $PLUGINS of $pkg $version"

@@ -1,0 +1,5 @@
+CREATE USER IF NOT EXISTS binjet@'%' IDENTIFIED BY 'binjet';
+GRANT REPLICATION SLAVE ON *.* TO binjet@'%';
+GRANT CREATE, SELECT, LOCK TABLES ON shop.* TO binjet@'%';
+CREATE USER IF NOT EXISTS shop@'%' IDENTIFIED BY 'shop';
+GRANT ALL ON shop.* TO shop@'%';
