@@ -92,7 +92,7 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 		e.cfg.Hooks.start(d.msg)
 	}
 	start := time.Now()
-	ends, err := r.batch.run(ctx, msgs)
+	ends, err := e.runBatch(ctx, r, msgs)
 	took := time.Since(start)
 	var rest []*delivery
 	for i, d := range group {
@@ -123,6 +123,21 @@ func (e *engine) runGroup(r *route, group []*delivery) (again [][]*delivery) {
 		e.settle(d, e.breaker.judge(d, turn, e.end(ctx, d, err, took)))
 	}
 	return nil
+}
+
+// runBatch runs the handler, and tells the hooks.
+func (e *engine) runBatch(ctx context.Context, r *route, msgs []*Message) (ends []error, err error) {
+	ctx = e.cfg.Hooks.batchContext(ctx, msgs)
+	failed := errGoexit
+	defer func() { e.cfg.Hooks.batchEnded(ctx, msgs, failed) }()
+	ends, err = r.batch.run(ctx, msgs)
+	failed = err
+	for _, end := range ends {
+		if failed == nil && !errors.Is(end, inbox.ErrDone) {
+			failed = end
+		}
+	}
+	return ends, err
 }
 
 // end is how a delivery ends whose attempt ended with err.

@@ -30,6 +30,7 @@ type Consumer struct {
 	stopping chan struct{} // closed when Run hands back what has not run
 	held     *tracker
 	holding  atomic.Int64 // by lanes
+	lanes    atomic.Pointer[lanes]
 	ledger   *ledger
 	breaker  *breaker
 	returned *returned
@@ -190,5 +191,15 @@ func (c *Consumer) begin() error {
 	return nil
 }
 
-// Stats returns what was counted so far.
-func (c *Consumer) Stats() Stats { return c.counts.stats(c.held.count() + int(c.holding.Load())) }
+// Stats returns what was counted so far, and what is held now.
+func (c *Consumer) Stats() Stats {
+	s := c.counts.stats()
+	s.Held = c.held.count() + int(c.holding.Load())
+	c.mu.Lock()
+	s.Running = len(c.slots)
+	c.mu.Unlock()
+	if l := c.lanes.Load(); l != nil {
+		s.Parked, s.Behind = l.waiting()
+	}
+	return s
+}

@@ -87,6 +87,7 @@ func (q *queue) accept(in incoming) error {
 
 func (q *queue) take(d *delivery, in incoming) {
 	d.at.stream, d.durable, d.delivered, d.msg.Attempt = in.stream, in.durable, in.meta.NumDelivered, int(in.meta.NumDelivered)
+	q.cfg.Hooks.received(d.msg, d.delivered)
 	q.held.add(d)
 	q.holds.Add(1)
 	select {

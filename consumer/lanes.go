@@ -145,13 +145,19 @@ func (l *lanes) following(over <-chan time.Time) *delivery {
 // behind reports whether messages wait for the end of those under way. A batch
 // that waited for others would only keep these waiting.
 func (l *lanes) behind() bool {
+	_, behind := l.waiting()
+	return behind > 0
+}
+
+// waiting counts the messages that are not due, and those behind another of their key.
+func (l *lanes) waiting() (parked, behind int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := -len(l.parked)
+	parked = len(l.parked)
 	for s := range l.shares {
-		n += s.count - s.ready - s.running
+		behind += s.count - s.ready - s.running
 	}
-	return n > 0
+	return parked, max(behind-parked, 0)
 }
 
 // wait waits until pop may have something; false says that there is no more waiting.
@@ -248,6 +254,7 @@ func (l *lanes) deliver(it *item) *delivery {
 	d := l.decoded(raw, it.seq, it.published)
 	d.item, d.delivered = it, it.starts
 	d.msg.Attempt = l.attempt(d)
+	l.cfg.Hooks.received(d.msg, d.delivered)
 	return d
 }
 

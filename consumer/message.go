@@ -36,17 +36,20 @@ type Message struct {
 	// Deliveries that did not run the handler are not counted as far as this
 	// process knows of them; a process that was killed counts.
 	Attempt int
+	// Handler is the pattern of the handler that the message is for; "" where none is.
+	Handler string
 	// Replayed is how often the message was a dead letter that was put back; 0 when
 	// it comes from the stream itself. Subject, Sequence and Published are those of
 	// the first time, also then. A replay does not expire.
 	Replayed int
 }
 
-// errUndecodable marks a message that no retry will make readable.
-var errUndecodable = errors.New("not an event of the outbox")
+// ErrUndecodable is why a message became a dead letter that is no event of the outbox:
+// no retry will make it one. A payload that a [Typed] handler can't read is [ErrDiscarded].
+var ErrUndecodable = errors.New("not an event of the outbox")
 
 // decode reads the wire contract. It returns as much of the message as could be
-// read beside an error, which is always errUndecodable.
+// read beside an error, which is always ErrUndecodable.
 func decode(m *nats.Msg, prefix string, partitioned bool) (*Message, error) {
 	h := m.Header
 	msg := &Message{Subject: m.Subject, Source: h.Get(binjet.HeaderSource), Tx: h.Get(binjet.HeaderTx)}
@@ -65,7 +68,7 @@ func decode(m *nats.Msg, prefix string, partitioned bool) (*Message, error) {
 	if at := h.Get(binjet.HeaderDeliverAt); at != "" {
 		t, err := time.Parse(time.RFC3339Nano, at)
 		if err != nil {
-			return msg, fmt.Errorf("%w: header %s is %q, not RFC 3339", errUndecodable, binjet.HeaderDeliverAt, at)
+			return msg, fmt.Errorf("%w: header %s is %q, not RFC 3339", ErrUndecodable, binjet.HeaderDeliverAt, at)
 		}
 		msg.DeliverAt = t
 	}
@@ -75,10 +78,10 @@ func decode(m *nats.Msg, prefix string, partitioned bool) (*Message, error) {
 // undecodable says why a message is none of the outbox.
 func undecodable(msg *Message) error {
 	if msg.ID == "" {
-		return fmt.Errorf("%w: it has no header %s", errUndecodable, binjet.HeaderID)
+		return fmt.Errorf("%w: it has no header %s", ErrUndecodable, binjet.HeaderID)
 	}
 	if err := msg.CheckRow(); err != nil {
-		return fmt.Errorf("%w: %w", errUndecodable, err)
+		return fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
 	return nil
 }

@@ -14,7 +14,13 @@ import (
 // rolled back.
 func Discard(err error) error { return &discardError{err} }
 
+// ErrDiscarded is what [Discard] is through errors.Is, so that a hook can tell what was
+// given up at once from what has failed too often.
+var ErrDiscarded = errors.New("discarded")
+
 type discardError struct{ err error }
+
+func (e *discardError) Is(target error) bool { return target == ErrDiscarded }
 
 func (e *discardError) Error() string {
 	if e.err == nil {

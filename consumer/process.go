@@ -67,8 +67,9 @@ func (e *engine) admit(d *delivery) (*route, Outcome) {
 	}
 	r := e.route(msg.Topic)
 	if r == nil {
-		return nil, e.policy().unknown(e.cfg.UnknownTopic, errNoHandler)
+		return nil, e.policy().unknown(e.cfg.UnknownTopic, ErrNoHandler)
 	}
+	msg.Handler = r.pattern
 	if wait := time.Until(msg.DeliverAt); wait > 0 {
 		return nil, Outcome{Kind: Deferred, Err: fmt.Errorf("%w: %s", errHeldBack, msg.DeliverAt), Delay: wait}
 	}
@@ -120,12 +121,16 @@ func (e *engine) attempt(r *route, d *delivery) Outcome {
 	msg, ctx := d.msg, e.context(d)
 	e.cfg.Hooks.start(msg)
 	start := time.Now()
-	duplicate, err := r.run(e.cfg.Hooks.context(ctx, msg), msg)
+	own := e.cfg.Hooks.context(ctx, msg)
+	out := Outcome{Kind: Retried, Err: errGoexit}
+	defer func() { e.cfg.Hooks.ended(own, msg, out) }()
+	duplicate, err := r.run(own, msg)
 	if duplicate {
-		return Outcome{Kind: Duplicate}
+		out = Outcome{Kind: Duplicate}
+		return out
 	}
 	e.logPanic(err, msg)
-	out := e.policy().decide(err, msg.Attempt, ctx.Err() != nil) // a context of the hook may end by itself
+	out = e.policy().decide(err, msg.Attempt, ctx.Err() != nil) // a context of the hook may end by itself
 	out.Took = time.Since(start)
 	return out
 }
@@ -188,7 +193,7 @@ func (e *engine) report(msg *Message, out Outcome) {
 		level = slog.LevelInfo
 	case out.Kind == Retried, out.Kind == Skipped, errors.Is(out.Err, errBreakerOpen):
 		level = slog.LevelWarn
-	case out.Kind == DeadLettered, errors.Is(out.Err, errNoHandler), errors.Is(out.Err, ErrUnknownType):
+	case out.Kind == DeadLettered, errors.Is(out.Err, ErrNoHandler), errors.Is(out.Err, ErrUnknownType):
 		level = slog.LevelError
 	}
 	if !e.log.Enabled(e.work, level) {

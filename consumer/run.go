@@ -82,6 +82,7 @@ func (e *engine) source() source {
 	if e.cfg.Ordered == ByKey {
 		l := newLanes(e)
 		e.dispatch = l
+		e.lanes.Store(l)
 		e.breaker.others = func(d *delivery) (bool, error) {
 			if d.item == nil { // a replay
 				return e.othersFail(d)

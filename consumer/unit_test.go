@@ -153,7 +153,7 @@ func TestDecode(t *testing.T) {
 			bad[k] = v
 		}
 		spoil(bad)
-		if _, err := decode(&nats.Msg{Subject: m.Subject, Header: bad}, "outbox", true); !errors.Is(err, errUndecodable) {
+		if _, err := decode(&nats.Msg{Subject: m.Subject, Header: bad}, "outbox", true); !errors.Is(err, ErrUndecodable) {
 			t.Errorf("headers %v: got %v", bad, err)
 		}
 	}
@@ -167,7 +167,7 @@ func FuzzDecode(f *testing.F) {
 		m.Header = nats.Header{binjet.HeaderID: {id}, binjet.HeaderTopic: {topic}, binjet.HeaderTxIndex: {index},
 			binjet.HeaderTTL: {ttl}, binjet.HeaderDeliverAt: {at}}
 		msg, err := decode(m, "outbox", true)
-		if msg == nil || err != nil && !errors.Is(err, errUndecodable) {
+		if msg == nil || err != nil && !errors.Is(err, ErrUndecodable) {
 			t.Fatalf("got %v, %v", msg, err)
 		}
 	})

@@ -27,8 +27,9 @@ const (
 // codec knows the message's Content-Type. Config.UnknownType decides about it.
 var ErrUnknownType = errors.New("no codec knows the Content-Type")
 
-// errNoHandler marks a message for whose topic this process has no handler.
-var errNoHandler = errors.New("no handler for the topic: another process may have set the consumer's filter; " +
+// ErrNoHandler is why a message was not handled for whose topic this process has no
+// handler; Config.UnknownTopic says what becomes of it.
+var ErrNoHandler = errors.New("no handler for the topic: another process may have set the consumer's filter; " +
 	"run the same handlers in all processes of one consumer name")
 
 // unknown is the outcome that how asks for.
