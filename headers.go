@@ -1,6 +1,7 @@
 package binjet
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -80,6 +81,15 @@ func (h Headers) Clone() Headers {
 // (Outbox-*, Nats-*, in any case) and so may not be set by a user.
 func ReservedHeader(name string) bool {
 	return hasPrefixFold(name, "Outbox-") || hasPrefixFold(name, "Nats-")
+}
+
+// CheckHeader reports why a message can't have a header of this name with this
+// value. That a name is reserved is not looked at: see [ReservedHeader].
+func CheckHeader(name, value string) error {
+	if isToken(name) && checkValue(name, value) == "" {
+		return nil
+	}
+	return errors.New(checkHeader(name, []string{value}))
 }
 
 // rowHeader reports whether a reserved header may stand in an outbox row all

@@ -213,8 +213,8 @@ func (a *assembler) rowsEvent(t replication.EventType, e *replication.RowsEvent)
 		return nil
 	}
 	id := ""
-	if len(e.Rows) > 0 && l.fault == "" {
-		id, _ = e.Rows[0][l.id].(string)
+	if len(e.Rows) > 0 {
+		id = l.idOf(e.Rows[0])
 	}
 	if a.tables.ignoreUpdates {
 		if a.updated != nil {

@@ -93,7 +93,7 @@ func newTestAssembler(t *testing.T) *assembler {
 		t.Fatal(err)
 	}
 	cfg := Config{}.withDefaults()
-	return &assembler{tables: &tables, decode: newDecoder(cfg.Columns), limit: 1 << 20}
+	return &assembler{tables: &tables, decode: newDecoder(newMapping(cfg)), limit: 1 << 20}
 }
 
 // summary is what a group is in the tables below: its GTID without the server,
@@ -312,7 +312,7 @@ func TestAssemblerWarnsOfForeignStatements(t *testing.T) {
 }
 
 func TestMessageOfRow(t *testing.T) {
-	d := newDecoder(Config{}.withDefaults().Columns)
+	d := newDecoder(newMapping(Config{}.withDefaults()))
 	l := d.layoutOf(outboxMap())
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.FixedZone("", 3600))
 	row := []any{"id-1", []byte("a.b"), "kéy", []byte(`{"Content-Type":"text/plain","Nats-TTL":"60s","x":["1","2"]}`), "body", at}
@@ -340,7 +340,7 @@ func TestMessageOfRow(t *testing.T) {
 }
 
 func TestMessageAliasesNothing(t *testing.T) {
-	l := newDecoder(Config{}.withDefaults().Columns).layoutOf(outboxMap())
+	l := newDecoder(newMapping(Config{}.withDefaults())).layoutOf(outboxMap())
 	payload := []byte("abc")
 	m, fault := l.message([]any{"i", "t", nil, nil, payload, nil}, nil, time.Time{})
 	if fault != nil {
@@ -369,7 +369,7 @@ func TestTextMustBeUTF8(t *testing.T) {
 		e := outboxMap()
 		e.ColumnType[4] = tt.columnType
 		e.DefaultCharset = []uint64{45, 4, tt.collation}
-		l := newDecoder(Config{}.withDefaults().Columns).newLayout(e)
+		l := newDecoder(newMapping(Config{}.withDefaults())).newLayout(e)
 		_, fault := l.message([]any{"i", "t", nil, nil, tt.value, nil}, nil, time.Time{})
 		if (fault == nil) != tt.ok {
 			t.Errorf("collation %d, type %d, %q: %v", tt.collation, tt.columnType, tt.value, fault)

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (s *stream) between(ctx context.Context, view *session, upto checkpoint.Pos
 	p := newParser(flavorName(s.srv.Flavor), &s.tables, true)
 	defer p.close()
 	from := originOf(s.at)
-	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: math.MaxInt, at: from.at, seen: w.seen, rowless: w.rowless}
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.mapping), limit: math.MaxInt, at: from.at, seen: w.seen, rowless: w.rowless}
 	at := checkpoint.Position{Resume: s.at.Resume.Clone()}
 	err := s.dump(ctx, s.srv.Flavor, from, func(raw []byte) error {
 		s.received(raw)
@@ -87,21 +88,43 @@ type window struct {
 	count    int
 	progress checkpoint.Snapshot
 	binary   map[string]bool // tables whose ID sorts by its bytes
+	swapped  map[string]bool // those of them whose bytes are UUIDs in another order than their text
 	err      error
 }
 
-// orders asks which tables sort their IDs as Go sorts strings.
+// orders asks which tables sort their IDs by bytes.
 func (w *window) orders(view *session) error {
-	w.binary = make(map[string]bool)
+	w.binary, w.swapped = make(map[string]bool), make(map[string]bool)
 	for _, t := range w.tables.list {
-		rows, err := view.rows(fmt.Sprintf("SELECT COALESCE(COLLATION_NAME,'binary') FROM information_schema.COLUMNS "+
-			"WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' AND LOWER(COLUMN_NAME)=?", t.schema, t.name), strings.ToLower(w.cfg.Columns.ID))
+		rows, err := view.rows(fmt.Sprintf("SELECT DATA_TYPE, COALESCE(COLLATION_NAME,'') FROM information_schema.COLUMNS "+
+			"WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' AND LOWER(COLUMN_NAME)=?", t.schema, t.name), strings.ToLower(w.mapping.ID))
 		if err != nil {
 			return err
 		}
-		w.binary[t.String()] = len(rows) == 1 && (rows[0][0] == "binary" || strings.HasSuffix(rows[0][0], "_bin"))
+		w.binary[t.String()] = len(rows) == 1 && sortsByBytes(rows[0][0], rows[0][1])
+		w.swapped[t.String()] = w.mapping.swapped && len(rows) == 1 && strings.EqualFold(rows[0][0], "binary")
 	}
 	return nil
+}
+
+// sortsByBytes: MariaDB's UUID, which has no collation either, does not.
+func sortsByBytes(dataType, collation string) bool {
+	switch strings.ToLower(dataType) {
+	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob":
+		return true
+	}
+	return strings.HasSuffix(collation, "_bin")
+}
+
+// published: the row was of a page that was yielded.
+func (w *window) published(t table, id string) bool {
+	if t.String() != w.progress.Table || !w.binary[t.String()] {
+		return false
+	}
+	if w.swapped[t.String()] {
+		return bytes.Compare(uuidBytes(id, true), uuidBytes(w.progress.After, true)) <= 0
+	}
+	return id <= w.progress.After
 }
 
 func (w *window) seen(t table, id string, deleted bool) {
@@ -116,8 +139,7 @@ func (w *window) seen(t table, id string, deleted bool) {
 		w.count++
 		return
 	}
-	published := t.String() == w.progress.Table && id <= w.progress.After && w.binary[t.String()]
-	if !w.ids[t][id] && !published && w.err == nil {
+	if !w.ids[t][id] && !w.published(t, id) && w.err == nil {
 		w.err = halt(nil, hintRowsTaken,
 			"row %q of table %s was deleted after the snapshot began and before it was published", id, t)
 	}
@@ -156,7 +178,7 @@ func (w *window) xa(ctx context.Context, g *group) error {
 		if err != nil || x == nil {
 			return err
 		}
-		ids := &assembler{tables: &w.tables, decode: newDecoder(w.cfg.Columns), limit: math.MaxInt, seen: w.seen}
+		ids := &assembler{tables: &w.tables, decode: newDecoder(w.mapping), limit: math.MaxInt, seen: w.seen}
 		if p, err = w.readPrepared(ctx, x, g, ids); err != nil {
 			return err
 		}

@@ -157,6 +157,9 @@ func (r *Reader) findings(s *session, srv *Server, why purpose) ([]Finding, erro
 		return nil, err
 	}
 	list = append(list, grants...)
+	if what := r.mapping.String(); what != "" {
+		list = append(list, Finding{Name: "mapping", OK: true, Detail: what})
+	}
 	for _, t := range r.tables.list {
 		found, err := r.tableFindings(s, t, r.readsTables(why))
 		if err != nil {

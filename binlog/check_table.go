@@ -55,75 +55,14 @@ func (r *Reader) tableFindings(s *session, t table, snapshot bool) ([]Finding, e
 // for none to be left out.
 func (r *Reader) keyFinding(s *session, t table) (Finding, error) {
 	rows, err := s.rows(fmt.Sprintf("SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' "+
-		"AND NON_UNIQUE=0 GROUP BY INDEX_NAME HAVING COUNT(*)=1 AND MAX(LOWER(COLUMN_NAME))=?", t.schema, t.name), strings.ToLower(r.cfg.Columns.ID))
+		"AND NON_UNIQUE=0 GROUP BY INDEX_NAME HAVING COUNT(*)=1 AND MAX(LOWER(COLUMN_NAME))=?", t.schema, t.name), strings.ToLower(r.mapping.ID))
 	if err != nil {
 		return Finding{}, err
 	}
-	f := Finding{Name: fmt.Sprintf("table %s key", t), OK: len(rows) > 0, Detail: r.cfg.Columns.ID + " is unique"}
+	f := Finding{Name: fmt.Sprintf("table %s key", t), OK: len(rows) > 0, Detail: r.mapping.ID + " is unique"}
 	if !f.OK {
-		f.Detail = r.cfg.Columns.ID + " has no unique index of its own, so a snapshot can't be read in its order"
-		f.Fix = fmt.Sprintf("ALTER TABLE %s ADD UNIQUE (`%s`);", t.quoted(), r.cfg.Columns.ID)
+		f.Detail = r.mapping.ID + " has no unique index of its own, so a snapshot can't be read in its order"
+		f.Fix = fmt.Sprintf("ALTER TABLE %s ADD UNIQUE (`%s`);", t.quoted(), r.mapping.ID)
 	}
 	return f, nil
-}
-
-// columnFindings checks that every mapped column exists and has a type that
-// survives the binlog.
-func (r *Reader) columnFindings(s *session, t table) (list []Finding, err error) {
-	rows, err := s.rows(fmt.Sprintf("SELECT COLUMN_NAME, DATA_TYPE, COALESCE(CHARACTER_SET_NAME,'') FROM information_schema.COLUMNS "+
-		"WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s'", t.schema, t.name))
-	if err != nil {
-		return nil, err
-	}
-	types := make(map[string][2]string, len(rows))
-	for _, row := range rows {
-		types[strings.ToLower(row[0])] = [2]string{strings.ToLower(row[1]), strings.ToLower(row[2])}
-	}
-	for _, c := range r.cfg.Columns.list() {
-		if c.name == NoColumn {
-			continue
-		}
-		f := Finding{Name: fmt.Sprintf("column %s.%s", t, c.name), OK: true, Now: true}
-		got, ok := types[strings.ToLower(c.name)]
-		f.Detail = strings.TrimSpace(got[0] + " " + got[1])
-		if !ok {
-			f.OK, f.Detail, f.Fix = false, "there is no such column", "add it, or map the column that holds the "+c.field
-		} else if problem, fix := unsuitable(c, got[0], got[1]); problem != "" {
-			f.OK, f.Detail = false, f.Detail+": "+problem
-			f.Fix = fmt.Sprintf("ALTER TABLE %s MODIFY `%s` %s;", t.quoted(), c.name, fix)
-		}
-		list = append(list, f)
-	}
-	return list, nil
-}
-
-// unsuitable says why a column can't be read from the binlog, and the type to use.
-func unsuitable(c column, dataType, charset string) (problem, fix string) {
-	if c.field == "CreatedAt" {
-		if dataType != "timestamp" && dataType != "datetime" {
-			return "it must be a point in time", "TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"
-		}
-		return "", ""
-	}
-	fix = "VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-	if c.field == "Payload" || c.field == "Headers" {
-		fix = "LONGBLOB"
-	}
-	switch dataType {
-	case "binary":
-		return "BINARY loses trailing zeros in the binlog", fix
-	case "varchar", "char", "tinytext", "text", "mediumtext", "longtext", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "json":
-	default:
-		return "it must be text or binary", fix
-	}
-	switch charset {
-	case "", "ascii", "utf8", "utf8mb3", "utf8mb4":
-		return "", ""
-	case "ucs2", "utf16", "utf16le", "utf32":
-		return "the binlog holds it in this character set", fix
-	}
-	if c.field == "ID" || c.field == "Topic" { // ASCII only, which all others agree on
-		return "", ""
-	}
-	return "the binlog holds it in this character set, which is not UTF-8", fix
 }

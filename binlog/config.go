@@ -23,9 +23,6 @@ const (
 	StartLatest   = "latest"   // what commits from now on
 )
 
-// NoColumn as the name of a column says that the outbox table has none for it.
-const NoColumn = "-"
-
 // What to do with an UPDATE of an outbox row.
 const (
 	// HaltOnUpdate: a REPLACE or an upsert of an ID that exists is an UPDATE in the
@@ -72,7 +69,25 @@ type Config struct {
 	// stores them.
 	Tables []string
 	// Columns maps their columns. Default: those of the table that binjet creates.
+	// [Debezium] is the mapping of another known design.
 	Columns Columns
+	// Route makes topic and key of templates. Default: columns hold them.
+	Route Route
+	// Headers are columns that become headers: "column", or "column:Header-Name". With
+	// a ? behind the column, tables and rows that lack it have no such header; else
+	// the column must be there. NULL is no header. Integers, DECIMAL, YEAR and BIT are
+	// decimal digits; FLOAT and DOUBLE the shortest text that reads as the same number;
+	// ENUM and SET their names; DATE 2006-01-02; TIMESTAMP 2006-01-02T15:04:05.000000Z,
+	// and DATETIME the same without the Z; TIME -12:34:56.000000; JSON compact; BINARY(16)
+	// and MariaDB's UUID the text of a UUID; text as it is. A header that the row's own
+	// headers hold, too, and a value that a header can't carry, make a row one that
+	// can't be published. Default: none.
+	Headers []string
+	// ContentType is that of messages whose row says none. Default: "", none.
+	ContentType string
+	// BinaryUUID says how BINARY(16) columns hold UUIDs: [UUIDStandard] (default) or
+	// [UUIDSwapped]. A table that mixes both can't be read.
+	BinaryUUID string
 
 	// ServerID is what this replica calls itself. It must differ from that of every
 	// server and replica of the topology: MariaDB disconnects one of two replicas
@@ -128,12 +143,6 @@ type Login struct {
 	TLS            *tls.Config // nil: none
 }
 
-// Columns are the names of an outbox table's columns. Empty ones are the
-// defaults of package binjet. Key, Headers and CreatedAt may be [NoColumn].
-type Columns struct {
-	ID, Topic, Key, Headers, Payload, CreatedAt string
-}
-
 // Hooks are called by the reader as things happen, from its own goroutine, which
 // waits for them. Any may be nil.
 type Hooks struct {
@@ -155,11 +164,19 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	def(&c.Columns.ID, binjet.ColumnID)
+	if c.Route.Topic != "" {
+		def(&c.Columns.Topic, NoColumn)
+	}
+	if c.Route.Key != "" {
+		def(&c.Columns.Key, NoColumn)
+	}
 	def(&c.Columns.Topic, binjet.ColumnTopic)
 	def(&c.Columns.Key, binjet.ColumnKey)
 	def(&c.Columns.Headers, binjet.ColumnHeaders)
 	def(&c.Columns.Payload, binjet.ColumnPayload)
 	def(&c.Columns.CreatedAt, binjet.ColumnCreatedAt)
+	def(&c.Columns.Tracing, NoColumn)
+	def(&c.BinaryUUID, UUIDStandard)
 	def(&c.Start, StartSnapshot)
 	def(&c.OnUpdate, HaltOnUpdate)
 	def(&c.OnGap, HaltOnGap)
@@ -213,7 +230,7 @@ func (c Config) validate() error {
 	bad(c.Heartbeat < 0, "Heartbeat %s is negative", c.Heartbeat)
 	bad(c.ReadTimeout < 3*c.Heartbeat, "ReadTimeout %s is less than three times the Heartbeat of %s", c.ReadTimeout, c.Heartbeat)
 	bad(c.MaxTransactionBytes < 0, "MaxTransactionBytes %d is negative", c.MaxTransactionBytes)
-	faults = append(faults, c.Columns.validate()...)
+	faults = append(faults, c.validateMapping()...)
 	if err := checkStart(c.Start); err != nil {
 		faults = append(faults, err)
 	}
@@ -224,44 +241,6 @@ func (c Config) validate() error {
 		return nil
 	}
 	return fmt.Errorf("binlog: config: %w", errors.Join(faults...))
-}
-
-func (c Columns) validate() (faults []error) {
-	seen := make(map[string]string)
-	for _, col := range c.list() {
-		if col.name == NoColumn {
-			if !col.optional {
-				faults = append(faults, fmt.Errorf("mapping Columns.%s may not be %q: every message needs it", col.field, NoColumn))
-			}
-			continue
-		}
-		if other, ok := seen[strings.ToLower(col.name)]; ok {
-			faults = append(faults, fmt.Errorf("mappings Columns.%s and Columns.%s are both %q", other, col.field, col.name))
-		}
-		seen[strings.ToLower(col.name)] = col.field
-		if strings.ContainsAny(col.name, "`\x00") {
-			faults = append(faults, fmt.Errorf("mapping Columns.%s %q holds a character that no column name may hold", col.field, col.name))
-		}
-	}
-	return faults
-}
-
-// column is one entry of a [Columns].
-type column struct {
-	field, name string
-	optional    bool // may be [NoColumn]
-	null        bool // may be NULL
-}
-
-func (c Columns) list() []column {
-	return []column{
-		{field: "ID", name: c.ID},
-		{field: "Topic", name: c.Topic},
-		{field: "Key", name: c.Key, optional: true, null: true},
-		{field: "Headers", name: c.Headers, optional: true, null: true},
-		{field: "Payload", name: c.Payload},
-		{field: "CreatedAt", name: c.CreatedAt, optional: true, null: true},
-	}
 }
 
 func checkStart(start string) error {

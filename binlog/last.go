@@ -89,8 +89,11 @@ func describe(l *checkpoint.Last) string {
 
 // viewOf is never 0, which is that of records without one. A change of what rows
 // are decoded to has to change it.
-func viewOf(c Columns, tables []table) uint32 {
-	names := []string{"1", c.ID, c.Payload}
+func viewOf(m mapping, tables []table) uint32 {
+	names := []string{"2", m.ID, m.Payload}
+	if m.swapped {
+		names[0] += UUIDSwapped
+	}
 	for _, t := range tables {
 		names = append(names, t.String())
 	}
@@ -158,7 +161,7 @@ func (re *reread) once(ctx context.Context) error {
 	p := newParser(flavorName(re.srv.Flavor), &re.tables, false)
 	defer p.close()
 	from := originOf(re.from)
-	a := &assembler{tables: &re.tables, decode: newDecoder(re.cfg.Columns), limit: re.cfg.MaxTransactionBytes, at: from.at,
+	a := &assembler{tables: &re.tables, decode: newDecoder(re.mapping), limit: re.cfg.MaxTransactionBytes, at: from.at,
 		second: re.plan, part: re.part}
 	// MariaDB ends the older of two connections of one server ID, which may be a leader's.
 	return re.dumpAs(ctx, anyServerID(), re.srv.Flavor, from, func(raw []byte) error {

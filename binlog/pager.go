@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
-
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 )
@@ -26,15 +24,22 @@ func (p *pager) table(t table) error {
 	if p.progress.Table != t.String() {
 		p.progress.Table, p.progress.After = t.String(), ""
 	}
+	shape, err := p.shapeOf(t)
+	if err != nil {
+		return err
+	}
+	if err := shape.resumes(p.progress.After); err != nil {
+		return err
+	}
 	for {
-		upto, n, err := p.bound(t)
+		upto, n, err := p.bound(shape)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			break
 		}
-		list, invalid, err := p.page(t, upto)
+		list, invalid, err := p.page(shape, upto)
 		if err != nil {
 			return err
 		}
@@ -66,24 +71,25 @@ func (p *pager) end() error {
 
 // where is the condition of what is still to be read. There is no ID below "",
 // but an empty one would be left out, so the first page has no condition.
-func (p *pager) where() (string, []any) {
+func (p *pager) where(s *shape) (string, []any) {
 	if p.progress.After == "" {
 		return "", nil
 	}
-	return " AND `" + p.cfg.Columns.ID + "` > ?", []any{p.progress.After}
+	cond, arg := s.compare(">", p.progress.After)
+	return " AND " + cond, []any{arg}
 }
 
 // bound finds the last ID of the next page, looking at sizes only: rows can be
 // large, and a page that is being read can't be cut short.
-func (p *pager) bound(t table) (upto string, rows int, err error) {
-	c := p.cfg.Columns
+func (p *pager) bound(s *shape) (upto string, rows int, err error) {
+	c := p.mapping.Columns
 	length := "COALESCE(LENGTH(`" + c.Payload + "`),0)"
 	if c.Headers != NoColumn {
 		length += "+COALESCE(LENGTH(`" + c.Headers + "`),0)"
 	}
-	cond, args := p.where()
+	cond, args := p.where(s)
 	list, err := p.session.rows(fmt.Sprintf("SELECT `%s`, %s FROM %s WHERE 1=1%s ORDER BY `%s` LIMIT %d",
-		c.ID, length, t.quoted(), cond, c.ID, pageRows), args...)
+		c.ID, length, s.table.quoted(), cond, c.ID, pageRows), args...)
 	if err != nil {
 		return "", 0, err
 	}
@@ -96,19 +102,19 @@ func (p *pager) bound(t table) (upto string, rows int, err error) {
 		if bytes += n; i > 0 && bytes > pageBytes {
 			break
 		}
-		upto, rows = row[0], i+1
+		upto, rows = s.progressOf(row[0]), i+1
 	}
 	return upto, rows, nil
 }
 
 // page reads the rows up to an ID, without those that came after the snapshot's position.
-func (p *pager) page(t table, upto string) (out []binjet.Message, invalid []checkpoint.Invalid, err error) {
-	cond, args := p.where()
-	id := p.cfg.Columns.ID
-	res, err := p.session.Execute(fmt.Sprintf("SELECT %s FROM %s WHERE `%s` <= ?%s ORDER BY `%s`", p.fields(), t.quoted(), id, cond, id),
-		append([]any{upto}, args...)...)
+func (p *pager) page(s *shape, upto string) (out []binjet.Message, invalid []checkpoint.Invalid, err error) {
+	cond, args := p.where(s)
+	last, arg := s.compare("<=", upto)
+	res, err := p.session.Execute(fmt.Sprintf("SELECT %s FROM %s WHERE %s%s ORDER BY `%s`", s.fields, s.table.quoted(), last, cond, s.ID),
+		append([]any{arg}, args...)...)
 	if err != nil {
-		return nil, nil, cause(p.session.ctx, fmt.Errorf("read table %s after %q: %w", t, p.progress.After, err))
+		return nil, nil, cause(p.session.ctx, fmt.Errorf("read table %s after %q: %w", s.table, p.progress.After, err))
 	}
 	defer res.Close()
 	now := time.Now().UTC()
@@ -116,59 +122,16 @@ func (p *pager) page(t table, upto string) (out []binjet.Message, invalid []chec
 		now = time.Time{} // whoever decides by the age of a row must know that it has none
 	}
 	for _, row := range res.Values {
-		m, problem := snapshotMessage(row, now)
-		if p.newer[t][m.ID] {
+		m, fault := s.message(values(row), nil, now)
+		switch {
+		case fault != nil && fault.table:
+			return nil, nil, halt(fault, fault.Hint, "an outbox row can't be published")
+		case p.newer[s.table][m.ID]:
 			continue
-		}
-		if problem != "" {
-			e := &RowError{Table: t.String(), ID: m.ID, Problem: problem, Hint: "Mend what writes such rows", headers: rowText(row, 3)}
-			invalid = append(invalid, e.invalid(len(out)))
+		case fault != nil:
+			invalid = append(invalid, fault.invalid(len(out)))
 		}
 		out = append(out, m)
 	}
 	return out, invalid, nil
-}
-
-// fields are the mapped columns, NULL for one that the table does not have.
-func (p *pager) fields() string {
-	s := ""
-	for i, c := range p.cfg.Columns.list() {
-		if i > 0 {
-			s += ", "
-		}
-		if c.name == NoColumn {
-			s += "NULL"
-		} else {
-			s += "`" + c.name + "`"
-		}
-	}
-	return s
-}
-
-// snapshotMessage makes a message of the columns in the order of [Columns.list].
-// A created_at that is NULL or no point in time becomes now.
-func snapshotMessage(row []mysql.FieldValue, now time.Time) (m binjet.Message, problem string) {
-	text := func(i int) []byte { return rowText(row, i) }
-	m.ID, m.Topic, m.Key = string(text(0)), string(text(1)), string(text(2))
-	m.Payload = append([]byte{}, text(4)...)
-	m.CreatedAt = now
-	if t, ok := parseTime(string(text(5))); ok {
-		m.CreatedAt = t
-	}
-	problem = complete(&m, text(3))
-	for i, what := range []string{0: "ID", 1: "Topic", 4: "Payload"} {
-		if what != "" && row[i].Type == mysql.FieldValueTypeNull {
-			return m, "the column of its " + what + " is NULL"
-		}
-	}
-	return m, problem
-}
-
-// rowText is a copy of a column's value, nil for NULL, whose AsString would be
-// what lay there before.
-func rowText(row []mysql.FieldValue, i int) []byte {
-	if row[i].Type == mysql.FieldValueTypeNull {
-		return nil
-	}
-	return append([]byte{}, row[i].AsString()...)
 }

@@ -16,13 +16,14 @@ const sessionTimeout = 30 * time.Second
 // Reader reads one source. It holds no connection between calls, and its methods
 // may be called from several goroutines.
 type Reader struct {
-	cfg    Config
-	tables tableSet
-	log    *slog.Logger
-	lag    lag
-	reach  reach
-	held   atomic.Int64 // bytes, by the running Stream
-	view   uint32       // of tables and columns
+	cfg     Config
+	tables  tableSet
+	mapping mapping
+	log     *slog.Logger
+	lag     lag
+	reach   reach
+	held    atomic.Int64 // bytes, by the running Stream
+	view    uint32       // of tables and columns
 }
 
 // HeldBytes is what the rows take that a running [Reader.Stream] holds: those of the
@@ -42,7 +43,8 @@ func New(cfg Config) (*Reader, error) {
 		return nil, err
 	}
 	tables.ignoreUpdates = cfg.OnUpdate == IgnoreUpdates
-	return &Reader{cfg: cfg, tables: tables, log: cfg.Logger, view: viewOf(cfg.Columns, tables.list)}, nil
+	m := newMapping(cfg)
+	return &Reader{cfg: cfg, tables: tables, mapping: m, log: cfg.Logger, view: viewOf(m, tables.list)}, nil
 }
 
 // Begin returns the position to begin from when there is no checkpoint, by

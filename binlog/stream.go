@@ -143,7 +143,7 @@ func (s *stream) follow(ctx context.Context) error {
 	parts := &partition{stream: s}
 	from := originOf(s.at)
 	a := &assembler{
-		tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes, at: from.at,
+		tables: &s.tables, decode: newDecoder(s.mapping), limit: s.cfg.MaxTransactionBytes, at: from.at,
 		second: s.plan, part: parts.add, foreign: s.foreignWrite, updated: s.ignoredUpdate,
 		abandoned: func(g checkpoint.GTID) {
 			s.log.Warn("the server died while it wrote a transaction and rolled it back: passing it over", "gtid", g.String())

@@ -101,7 +101,7 @@ func (s *stream) find(ctx context.Context, g *group) (*prepared, error) {
 			return nil, err
 		}
 	}
-	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), limit: s.cfg.MaxTransactionBytes}
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.mapping), limit: s.cfg.MaxTransactionBytes}
 	p, err := s.readPrepared(ctx, from, g, a)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (s *stream) find(ctx context.Context, g *group) (*prepared, error) {
 // unparkParts yields an XA transaction that is too large to hold.
 func (s *stream) unparkParts(ctx context.Context, from *checkpoint.XA, g *group, parts *partition) error {
 	parts.begin(g.gtid, g.committed, g.rows)
-	a := &assembler{tables: &s.tables, decode: newDecoder(s.cfg.Columns), second: g.plan, part: parts.add}
+	a := &assembler{tables: &s.tables, decode: newDecoder(s.mapping), second: g.plan, part: parts.add}
 	if _, err := s.readAside(ctx, from, g, a); err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (s *stream) locate(ctx context.Context, g *group) (found *checkpoint.XA, er
 	}
 	at := oldest.Resume.Clone()
 	none := tableSet{}
-	a := &assembler{tables: &none, decode: newDecoder(s.cfg.Columns)}
+	a := &assembler{tables: &none, decode: newDecoder(s.mapping)}
 	err = s.aside(ctx, oldest, a, &none, func(each *group) error {
 		switch {
 		case each.gtid == g.gtid:
