@@ -31,7 +31,8 @@ func newReader(cfg config.Config, log *slog.Logger, hooks binlog.Hooks) (*binlog
 			l, err := db.Renew()
 			return binlog.Login{User: l.User, Password: string(l.Password), TLS: l.TLS}, err
 		},
-		Tables: s.Tables, Columns: binlog.Columns(s.Columns),
+		Tables: s.Tables, Columns: binlog.Columns(s.Columns), Route: binlog.Route(s.Route),
+		Headers: s.Headers, ContentType: s.ContentType, BinaryUUID: s.BinaryUUID,
 		ServerID: s.ServerID, Flavor: checkpoint.Flavor(s.Flavor), Start: s.Start,
 		Heartbeat: s.Heartbeat, ReadTimeout: s.ReadTimeout, MaxTransactionBytes: int(s.MaxTransactionBytes), OnUpdate: s.OnUpdate, OnGap: s.OnGap,
 		FailoverWait: failoverWait(s.FailoverWait), AcceptLoss: cfg.AcceptLoss,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"io"
 	"slices"
@@ -127,14 +128,27 @@ func printStatements(w io.Writer, table string, statements []string) error {
 	return err
 }
 
-// createTable is the SQL of a new outbox table. Mapped columns say that the table
-// is somebody else's design, which we can't know.
+//go:embed debezium.sql
+var debeziumSQL string
+
+// createTable is the SQL of a new outbox table, by the preset. Mapped columns say
+// that the table is somebody else's design, which we can't know.
 func createTable(cfg config.Config, s binjet.Schema) ([]string, error) {
-	if cfg.Source.Columns != config.DefaultColumns() {
-		return nil, advise(fmt.Errorf("table %s: source.columns maps columns, and binjet creates a table with its own names only", s.Table),
+	if cfg.Source.Columns != config.PresetColumns(cfg.Source.Preset) {
+		return nil, advise(fmt.Errorf("table %s: source.columns maps columns, and binjet creates a table with the names of source.preset only", s.Table),
 			"create the table yourself, or leave source.columns out")
 	}
-	return s.Up(0)
+	if cfg.Source.Preset != config.PresetDebezium {
+		return s.Up(0)
+	}
+	if s.Variant != "" && s.Variant != binjet.InnoDB {
+		return nil, fmt.Errorf("table %s: variant %s is one of binjet's own table, and source.preset is %s: leave --variant out", s.Table, s.Variant, cfg.Source.Preset)
+	}
+	quoted, err := binjet.QuoteTable(s.Table)
+	if err != nil {
+		return nil, err
+	}
+	return []string{strings.TrimSuffix(strings.TrimSpace(strings.Replace(debeziumSQL, "{{table}}", quoted, 1)), ";")}, nil
 }
 
 // wanted is a table as it is to be by the configuration.

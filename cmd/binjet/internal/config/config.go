@@ -55,7 +55,12 @@ type Source struct {
 	ServerID            uint32        `key:"server_id" default:"0" unit:"ID" help:"replica ID, unique among the server's replicas; 0 picks a random one" danger:"two replicas of one ID throw each other out, again and again"`
 	Tables              []string      `key:"tables" flag:"tables" default:"outbox" help:"outbox tables, table or database.table" danger:"a table that is taken out is not read meanwhile: what it gets is not published later"`
 	Start               string        `key:"start" flag:"start" default:"snapshot" help:"where to begin when there is no checkpoint: snapshot, earliest, latest, a GTID set, or file:offset on MySQL without GTIDs" danger:"earliest and latest miss what was purged, or was there before"`
+	Preset              string        `key:"preset" default:"binjet" enum:"binjet,debezium" help:"design of the outbox tables: binjet, as binjet init makes them, or debezium, as Debezium's outbox event router reads them; the keys of columns, route, headers and content_type override it"`
 	Columns             Columns       `key:"columns"`
+	Route               Route         `key:"route"`
+	Headers             []string      `key:"headers" help:"columns that become headers: column or column:Header-Name, with a ? behind the column where a table may lack it (default: none; debezium: type:eventType)"`
+	ContentType         string        `key:"content_type" help:"Content-Type of events whose row says none; - for none (default: none; debezium: application/json)"`
+	BinaryUUID          string        `key:"binary_uuid" default:"standard" enum:"standard,swapped" help:"how BINARY(16) columns hold UUIDs: standard, or swapped for MySQL's UUID_TO_BIN(x, 1)"`
 	TLS                 TLS           `key:"tls"`
 	Heartbeat           time.Duration `key:"heartbeat" default:"2s" help:"how often an idle server says that it is there"`
 	ReadTimeout         time.Duration `key:"read_timeout" default:"0s" help:"silence after which the connection counts as dead; 0 is three heartbeats" danger:"too short, and an idle or busy server looks dead"`
@@ -66,14 +71,22 @@ type Source struct {
 	MaxTransactionBytes Bytes         `key:"max_transaction_bytes" default:"16MiB" help:"memory for one transaction; a larger one is read twice and published in parts" danger:"each process holds that much, and single rows come on top: set its memory limit accordingly"`
 }
 
-// Columns maps the columns of the outbox tables.
+// Columns maps the columns of the outbox tables. Loaded, it holds what the preset
+// names where a key was not set.
 type Columns struct {
-	ID        string `key:"id" default:"id" help:"column of the message ID" danger:"two rows of one ID are one event to consumers"`
-	Topic     string `key:"topic" default:"topic" help:"column of the topic"`
-	Key       string `key:"key" default:"message_key" help:"column of the ordering key; - for none"`
-	Headers   string `key:"headers" default:"headers" help:"column of the headers; - for none"`
-	Payload   string `key:"payload" default:"payload" help:"column of the payload"`
-	CreatedAt string `key:"created_at" default:"created_at" help:"column of the creation time; - for none"`
+	ID        string `key:"id" help:"column of the message ID, text or UUID (default: id)" danger:"two rows of one ID are one event to consumers"`
+	Topic     string `key:"topic" help:"column of the topic (default: topic; debezium: none, but source.route.topic)"`
+	Key       string `key:"key" help:"column of the ordering key; - for none (default: message_key; debezium: aggregateid)"`
+	Headers   string `key:"headers" help:"column of the headers; - for none (default: headers; debezium: none)"`
+	Payload   string `key:"payload" help:"column of the payload (default: payload)"`
+	CreatedAt string `key:"created_at" help:"column of the creation time; - for none (default: created_at; debezium: none)"`
+	Tracing   string `key:"tracing" help:"column of the tracing context as Java properties, each of which becomes a header; with a ? behind it where a table may lack it (default: none; debezium: tracingspancontext?)"`
+}
+
+// Route makes topic and key of templates.
+type Route struct {
+	Topic string `key:"topic" help:"topic in place of source.columns.topic: text with ${column} in it, $$ for a dollar sign (default: none; debezium: ${aggregatetype}.${type})"`
+	Key   string `key:"key" help:"ordering key in place of source.columns.key, made as source.route.topic is (default: none)"`
 }
 
 // TLS of one connection. Setting any key turns TLS on.

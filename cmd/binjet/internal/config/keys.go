@@ -121,12 +121,3 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-// DefaultColumns are those of the table that binjet creates.
-func DefaultColumns() (c Columns) {
-	t, v := reflect.TypeFor[Columns](), reflect.ValueOf(&c).Elem()
-	for i := range t.NumField() {
-		v.Field(i).SetString(t.Field(i).Tag.Get("default"))
-	}
-	return c
-}

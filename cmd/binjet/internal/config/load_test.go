@@ -326,7 +326,7 @@ func TestDefaultsAreTheLibraries(t *testing.T) {
 	if c.Stream.Name != binjet.DefaultStream || c.Stream.SubjectPrefix != binjet.DefaultSubjectPrefix || c.Source.Tables[0] != binjet.DefaultTable {
 		t.Errorf("%+v", c)
 	}
-	want := Columns{binjet.ColumnID, binjet.ColumnTopic, binjet.ColumnKey, binjet.ColumnHeaders, binjet.ColumnPayload, binjet.ColumnCreatedAt}
+	want := Columns{binjet.ColumnID, binjet.ColumnTopic, binjet.ColumnKey, binjet.ColumnHeaders, binjet.ColumnPayload, binjet.ColumnCreatedAt, "-"}
 	if c.Source.Columns != want || DefaultColumns() != want {
 		t.Errorf("columns: %+v", c.Source.Columns)
 	}

@@ -14,6 +14,7 @@ func (l *loader) resolve() {
 	l.database()
 	l.broker()
 	l.cfg.Admin.Token, l.cfg.Admin.TokenFile = l.secret("http.token", l.cfg.HTTP.Token, "http.token_file", l.cfg.HTTP.TokenFile)
+	l.applyPreset()
 	l.validate()
 	l.openConfigFile()
 }

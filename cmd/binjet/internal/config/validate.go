@@ -18,7 +18,7 @@ import (
 func (l *loader) validate() {
 	l.validateSource()
 	l.validateTables()
-	l.validateColumns()
+	l.validateMapping()
 	l.validateNATS()
 	l.validateStream()
 	l.validateProcess()
@@ -86,32 +86,6 @@ func (l *loader) validateTables() {
 		}
 		l.faultIf(seen[full], "source.tables", "names %s twice", full)
 		seen[full] = true
-	}
-}
-
-// validateColumns mirrors the rules of binlog.Columns.
-func (l *loader) validateColumns() {
-	c := l.cfg.Source.Columns
-	seen := make(map[string]string)
-	for _, col := range []struct {
-		key, name string
-		optional  bool
-	}{
-		{"source.columns.id", c.ID, false}, {"source.columns.topic", c.Topic, false}, {"source.columns.key", c.Key, true},
-		{"source.columns.headers", c.Headers, true}, {"source.columns.payload", c.Payload, false}, {"source.columns.created_at", c.CreatedAt, true},
-	} {
-		switch {
-		case col.name == "":
-			l.fault(col.key, "is empty: name a column")
-		case col.name == "-":
-			l.faultIf(!col.optional, col.key, "can't be left out: every message needs it")
-			continue
-		case strings.ContainsAny(col.name, "`\x00"):
-			l.fault(col.key, "%q holds a character that no column name may hold", col.name)
-		}
-		low := strings.ToLower(col.name)
-		l.faultIf(col.name != "" && seen[low] != "", col.key, "and %s are both %q", seen[low], col.name)
-		seen[low] = col.key
 	}
 }
 
