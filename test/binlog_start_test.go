@@ -99,7 +99,7 @@ func binlogCheck(t *testing.T, s *binlogSource) {
 	k = stream(t, r, begin(t, r), nil)
 	k.untilID(t, "a")
 
-	execSQL(t, s.db, "CREATE TABLE "+s.schema+".bad (id BINARY(16), topic INT, headers JSON, payload TEXT CHARACTER SET utf16, created_at DATE) ENGINE=MyISAM")
+	execSQL(t, s.db, "CREATE TABLE "+s.schema+".bad (id INT, topic POINT, headers JSON, payload TEXT CHARACTER SET utf16, created_at DATE) ENGINE=MyISAM")
 	r = s.reader(t, func(c *binlog.Config) { c.Tables = []string{"bad", "gone", "OUTBOX"}; c.Start = binlog.StartSnapshot })
 	findings, err := r.Check(t.Context())
 	must(t, err)
