@@ -60,7 +60,7 @@ type Source struct {
 	Route               Route         `key:"route"`
 	Headers             []string      `key:"headers" help:"columns that become headers: column or column:Header-Name, with a ? behind the column where a table may lack it (default: none; debezium: type:eventType)"`
 	ContentType         string        `key:"content_type" help:"Content-Type of events whose row says none; - for none (default: none; debezium: application/json)"`
-	BinaryUUID          string        `key:"binary_uuid" default:"standard" enum:"standard,swapped" help:"how BINARY(16) columns hold UUIDs: standard, or swapped for MySQL's UUID_TO_BIN(x, 1)"`
+	BinaryUUID          string        `key:"binary_uuid" default:"standard" enum:"standard,swapped" help:"how BINARY(16) columns hold UUIDs: standard, or swapped for MySQL's UUID_TO_BIN(x, 1)" danger:"changed later, events that are read again have other message IDs"`
 	TLS                 TLS           `key:"tls"`
 	Heartbeat           time.Duration `key:"heartbeat" default:"2s" help:"how often an idle server says that it is there"`
 	ReadTimeout         time.Duration `key:"read_timeout" default:"0s" help:"silence after which the connection counts as dead; 0 is three heartbeats" danger:"too short, and an idle or busy server looks dead"`
