@@ -136,7 +136,7 @@ func (l *DeadLetters) List(ctx context.Context, f Filter) iter.Seq2[*DeadLetter,
 			if raw.Sequence > info.State.LastSeq {
 				return
 			}
-			seq = raw.Sequence + 1
+			seq = max(seq, raw.Sequence) + 1 // whatever the answer says, this ends
 			if deadletter.IsReplay(l.of, raw.Subject) {
 				continue
 			}
@@ -232,6 +232,9 @@ func (l *DeadLetters) copied(letter *DeadLetter) *nats.Msg {
 	for name, values := range letter.raw.Header {
 		switch name {
 		case binjet.HeaderDeadReason, binjet.HeaderDeadStack, binjet.HeaderDeadAttempts, binjet.HeaderDeadAt, binjet.HeaderDeadConsumer:
+		case jetstream.StreamHeader, jetstream.SubjectHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer, jetstream.LastSequenceHeader:
+			// Of the direct get by which it was read. Stored with the replay they would
+			// stand before its own, and it would be taken for the message they name.
 		default:
 			m.Header[name] = values
 		}

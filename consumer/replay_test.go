@@ -389,3 +389,29 @@ func TestReplayOfAnOrderedConsumer(t *testing.T) {
 	}
 	w.noReplays(dead, "c")
 }
+
+// TestReplaysDoNotHideTheList: a replay that waits is a message of its own, and not
+// one under the number of the dead letter that it was.
+func TestReplaysDoNotHideTheList(t *testing.T) {
+	w := newWorld(t)
+	s := w.sick()
+	w.publish("a", "1")
+	w.publish("b", "2")
+	dead := s.dies(w, 2)
+	if err := s.stop(); err != nil { // so that replays wait
+		t.Fatal(err)
+	}
+	seqs, _ := list(t, dead, consumer.Filter{})
+	if n, err := dead.Replay(t.Context(), seqs[0]); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if left, ids := list(t, dead, consumer.Filter{}); len(left) != 1 || left[0] != seqs[1] {
+		t.Errorf("left: %v %s", left, ids)
+	}
+	if n, err := dead.Replay(t.Context(), seqs[1]); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if left, ids := list(t, dead, consumer.Filter{}); len(left) != 0 {
+		t.Errorf("left: %v %s", left, ids)
+	}
+}
