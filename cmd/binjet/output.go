@@ -18,6 +18,7 @@ const (
 // addOutput gives every command below root the choice of the form.
 func addOutput(root *cobra.Command) {
 	root.PersistentFlags().StringP("output", "o", outputText, "form of the result: text, or json for programs")
+	_ = root.RegisterFlagCompletionFunc("output", completeFixed(outputText, outputJSON))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		_, err := wantsJSON(cmd)
 		return err

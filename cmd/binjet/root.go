@@ -50,6 +50,7 @@ break a promise (a gap, a divergence): an operator must decide.`,
 	root.AddGroup(groups()...)
 	add(root, groupOperate, newRun(p))
 	add(root, groupInspect, newStatus(p), newHealthcheck(p), newVersion())
+	add(root, groupRepair, newDLQ(p))
 	add(root, groupSetUp, newInit(p), newCheck(p), newSchema(p), newConfig(p))
 	root.AddCommand(newMan(), newConfigurationTopic())
 	return root

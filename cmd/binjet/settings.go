@@ -27,6 +27,18 @@ func addSettings(cmd *cobra.Command) {
 		flags.String(k.Flag, "", help)
 		flags.Lookup(k.Flag).DefValue = "" // said in the text; not a second time by pflag
 	}
+	completeSettings(cmd)
+}
+
+// completeSettings completes the values of flags that are names on the broker, or
+// one of a few words.
+func completeSettings(cmd *cobra.Command) {
+	for flag, complete := range map[string]completion{
+		"stream": completeStreams(), "source-name": completeSources(),
+		"log-level": completeFixed("debug", "info", "warn", "error"), "log-format": completeFixed("auto", "console", "json"),
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // it fails where there is no such flag
+	}
 }
 
 // loadSettings reads the configuration that cmd's flags and the environment name.
