@@ -107,6 +107,8 @@ func publishedPosition(cfg config.Config, log *slog.Logger) (position func(conte
 			}
 			nc, at = conn, store.New(conn, cfg.Stream.Name, cfg.Source.Name)
 		}
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
 		held, err := at.Load(ctx)
 		if errors.Is(err, store.ErrNotFound) {
 			return checkpoint.Position{}, errors.New("the stream holds no checkpoint of source " + cfg.Source.Name)

@@ -3,7 +3,6 @@ package schema
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ import (
 const (
 	// publishTimeout bounds the wait, with the table locked, for a streamer that runs
 	// to publish what was committed until then. An idle one says so each heartbeat.
-	publishTimeout = 10 * time.Second
+	publishTimeout = 5 * time.Second
 	askEvery       = 100 * time.Millisecond
 )
 
@@ -140,7 +139,7 @@ func (d Dropper) published(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return &UnpublishedError{d.Table, err, "the server does not say where its binlog ends"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	last, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
@@ -156,9 +155,8 @@ func (d Dropper) published(ctx context.Context, conn *sql.Conn) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) {
-				return err
-			}
+			return context.Cause(ctx)
+		case <-last.Done():
 			return &UnpublishedError{Table: d.Table, Detail: missing}
 		}
 	}
