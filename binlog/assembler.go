@@ -47,9 +47,9 @@ type assembler struct {
 	// second is the plan of the group that is read again; part takes its rows.
 	second *plan
 	part   func(binjet.Message, *RowError, time.Time) error
-	// seen, when set, gets the ID of each row that a committed group inserts or
-	// deletes, in place of the messages.
-	seen func(t table, id string, deleted bool)
+	// seen, when set, gets the ID and created_at of each row that a committed group
+	// inserts or deletes, in place of the messages.
+	seen func(t table, id string, at time.Time, deleted bool)
 	// updated is told of updates that are passed over.
 	updated func(t table, id string)
 	// rowless, when set, is told of statements that insert no rows.
@@ -242,7 +242,7 @@ func (a *assembler) inserts(l *layout, e *replication.RowsEvent) error {
 			continue
 		}
 		if a.seen != nil {
-			m, fault = binjet.Message{ID: m.ID}, nil
+			m, fault = binjet.Message{ID: m.ID, CreatedAt: l.timeOf(image)}, nil
 		}
 		a.hold(row{ordinal: ordinal, msg: m, invalid: fault, bytes: size(&m), table: &l.table})
 	}
@@ -268,7 +268,7 @@ func (a *assembler) deletes(l *layout, e *replication.RowsEvent) {
 	}
 	for i, image := range e.Rows {
 		m, _ := l.message(image, e.SkippedColumns[i], a.opened)
-		m = binjet.Message{ID: m.ID}
+		m = binjet.Message{ID: m.ID, CreatedAt: l.timeOf(image)}
 		a.hold(row{ordinal: a.next, msg: m, bytes: size(&m), table: &l.table, deleted: true})
 		a.next++
 	}
@@ -352,7 +352,7 @@ func (a *assembler) collect(g *group) {
 	g.rows = 0
 	for _, r := range a.rows {
 		if a.seen != nil {
-			a.seen(*r.table, r.msg.ID, r.deleted)
+			a.seen(*r.table, r.msg.ID, r.msg.CreatedAt, r.deleted)
 			continue
 		}
 		g.hold(r)

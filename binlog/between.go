@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/replication"
 
@@ -25,11 +26,11 @@ const hintRowsTaken = "Publish by hand what is gone if its events matter, then "
 // between reads the binlog from the position of a cut snapshot to that of a new
 // one, and returns the rows that were inserted on the way: they are in the new
 // snapshot and were not in the old one.
-func (s *stream) between(ctx context.Context, view *session, upto checkpoint.Position) (map[table]map[string]bool, error) {
+func (s *stream) between(ctx context.Context, view *session, upto checkpoint.Position) (map[table]map[rowKey]bool, error) {
 	if past(s.at, upto) {
 		return nil, nil
 	}
-	w := &window{stream: s, ids: make(map[table]map[string]bool), prepared: make(map[string]*prepared), progress: *s.at.Snapshot}
+	w := &window{stream: s, ids: make(map[table]map[rowKey]bool), prepared: make(map[string]*prepared), progress: *s.at.Snapshot}
 	if err := w.orders(view); err != nil {
 		return nil, err
 	}
@@ -83,19 +84,25 @@ func past(at, upto checkpoint.Position) bool {
 // window is what happened to the tables between two snapshots.
 type window struct {
 	*stream
-	ids      map[table]map[string]bool
+	ids      map[table]map[rowKey]bool
 	prepared map[string]*prepared // XA transactions, by XID
 	count    int
 	progress checkpoint.Snapshot
 	binary   map[string]bool // tables whose ID sorts by its bytes
 	swapped  map[string]bool // those of them whose bytes are UUIDs in another order than their text
+	timed    map[table]bool  // tables whose ID is unique only together with created_at
 	err      error
 }
 
 // orders asks which tables sort their IDs by bytes.
 func (w *window) orders(view *session) error {
-	w.binary, w.swapped = make(map[string]bool), make(map[string]bool)
+	w.binary, w.swapped, w.timed = make(map[string]bool), make(map[string]bool), make(map[table]bool)
 	for _, t := range w.tables.list {
+		key, err := w.keyOf(view, t)
+		if err != nil {
+			return err
+		}
+		w.timed[t] = key == byIDAndTime
 		rows, err := view.rows(fmt.Sprintf("SELECT DATA_TYPE, COALESCE(COLLATION_NAME,'') FROM information_schema.COLUMNS "+
 			"WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' AND LOWER(COLUMN_NAME)=?", t.schema, t.name), strings.ToLower(w.mapping.ID))
 		if err != nil {
@@ -117,9 +124,12 @@ func sortsByBytes(dataType, collation string) bool {
 }
 
 // published: the row was of a page that was yielded.
-func (w *window) published(t table, id string) bool {
+func (w *window) published(t table, id string, at time.Time) bool {
 	if t.String() != w.progress.Table || !w.binary[t.String()] {
 		return false
+	}
+	if id == w.progress.After && !w.progress.AfterAt.IsZero() {
+		return !at.After(w.progress.AfterAt)
 	}
 	if w.swapped[t.String()] {
 		return bytes.Compare(uuidBytes(id, true), uuidBytes(w.progress.After, true)) <= 0
@@ -127,19 +137,19 @@ func (w *window) published(t table, id string) bool {
 	return id <= w.progress.After
 }
 
-func (w *window) seen(t table, id string, deleted bool) {
+func (w *window) seen(t table, id string, at time.Time, deleted bool) {
 	if slices.Contains(w.progress.Done, t.String()) {
 		return
 	}
 	if !deleted {
 		if w.ids[t] == nil {
-			w.ids[t] = make(map[string]bool)
+			w.ids[t] = make(map[rowKey]bool)
 		}
-		w.ids[t][id] = true
+		w.ids[t][keyOfRow(id, at, w.timed[t])] = true
 		w.count++
 		return
 	}
-	if !w.ids[t][id] && !w.published(t, id) && w.err == nil {
+	if !w.ids[t][keyOfRow(id, at, w.timed[t])] && !w.published(t, id, at) && w.err == nil {
 		w.err = halt(nil, hintRowsTaken,
 			"row %q of table %s was deleted after the snapshot began and before it was published", id, t)
 	}
@@ -187,7 +197,7 @@ func (w *window) xa(ctx context.Context, g *group) error {
 		return p.fault
 	}
 	for _, r := range p.held {
-		w.seen(*r.table, r.msg.ID, r.deleted)
+		w.seen(*r.table, r.msg.ID, r.msg.CreatedAt, r.deleted)
 	}
 	return nil
 }

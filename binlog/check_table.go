@@ -50,19 +50,3 @@ func (r *Reader) tableFindings(s *session, t table, snapshot bool) ([]Finding, e
 	key, err := r.keyFinding(s, t)
 	return append([]Finding{engine, key}, list...), err
 }
-
-// keyFinding: a snapshot is read in the order of the ID, which must be unique
-// for none to be left out.
-func (r *Reader) keyFinding(s *session, t table) (Finding, error) {
-	rows, err := s.rows(fmt.Sprintf("SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' "+
-		"AND NON_UNIQUE=0 GROUP BY INDEX_NAME HAVING COUNT(*)=1 AND MAX(LOWER(COLUMN_NAME))=?", t.schema, t.name), strings.ToLower(r.mapping.ID))
-	if err != nil {
-		return Finding{}, err
-	}
-	f := Finding{Name: fmt.Sprintf("table %s key", t), OK: len(rows) > 0, Detail: r.mapping.ID + " is unique"}
-	if !f.OK {
-		f.Detail = r.mapping.ID + " has no unique index of its own, so a snapshot can't be read in its order"
-		f.Fix = fmt.Sprintf("ALTER TABLE %s ADD UNIQUE (`%s`);", t.quoted(), r.mapping.ID)
-	}
-	return f, nil
-}

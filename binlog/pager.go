@@ -15,14 +15,14 @@ type pager struct {
 	session  *session
 	at       checkpoint.Position // what the rows are as of
 	progress checkpoint.Snapshot
-	newer    map[table]map[string]bool // rows that came after at
+	newer    map[table]map[rowKey]bool // rows that came after at
 	pace     *pace
 }
 
 // table yields one table, from where the progress stands.
 func (p *pager) table(t table) error {
 	if p.progress.Table != t.String() {
-		p.progress.Table, p.progress.After = t.String(), ""
+		p.progress.Table, p.progress.After, p.progress.AfterAt = t.String(), "", time.Time{}
 	}
 	shape, err := p.shapeOf(t)
 	if err != nil {
@@ -43,7 +43,7 @@ func (p *pager) table(t table) error {
 		if err != nil {
 			return err
 		}
-		p.progress.After = upto
+		p.progress.After, p.progress.AfterAt = upto.id, upto.at
 		p.progress.Rows += uint64(len(list))
 		if err := p.yield(list, invalid, false); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (p *pager) table(t table) error {
 		p.pace.report(p.progress, time.Now())
 	}
 	p.progress.Done = append(append([]string(nil), p.progress.Done...), t.String())
-	p.progress.Table, p.progress.After = "", ""
+	p.progress.Table, p.progress.After, p.progress.AfterAt = "", "", time.Time{}
 	return nil
 }
 
@@ -75,44 +75,44 @@ func (p *pager) where(s *shape) (string, []any) {
 	if p.progress.After == "" {
 		return "", nil
 	}
-	cond, arg := s.compare(">", p.progress.After)
-	return " AND " + cond, []any{arg}
+	cond, args := s.compareTo(">", place{p.progress.After, p.progress.AfterAt})
+	return " AND " + cond, args
 }
 
-// bound finds the last ID of the next page, looking at sizes only: rows can be
-// large, and a page that is being read can't be cut short.
-func (p *pager) bound(s *shape) (upto string, rows int, err error) {
+// bound finds where the next page ends, looking at sizes only: rows can be large,
+// and a page that is being read can't be cut short.
+func (p *pager) bound(s *shape) (upto place, rows int, err error) {
 	c := p.mapping.Columns
 	length := "COALESCE(LENGTH(`" + c.Payload + "`),0)"
 	if c.Headers != NoColumn {
 		length += "+COALESCE(LENGTH(`" + c.Headers + "`),0)"
 	}
 	cond, args := p.where(s)
-	list, err := p.session.rows(fmt.Sprintf("SELECT `%s`, %s FROM %s WHERE 1=1%s ORDER BY `%s` LIMIT %d",
-		c.ID, length, s.table.quoted(), cond, c.ID, pageRows), args...)
+	list, err := p.session.rows(fmt.Sprintf("SELECT `%s`, %s, %s FROM %s WHERE 1=1%s ORDER BY %s LIMIT %d",
+		c.ID, length, s.timeField(), s.table.quoted(), cond, s.order(), pageRows), args...)
 	if err != nil {
-		return "", 0, err
+		return upto, 0, err
 	}
 	bytes := 0
 	for i, row := range list {
 		n, err := strconv.Atoi(row[1])
 		if err != nil {
-			return "", 0, fmt.Errorf("length of row %q: %w", row[0], err)
+			return upto, 0, fmt.Errorf("length of row %q: %w", row[0], err)
 		}
 		if bytes += n; i > 0 && bytes > pageBytes {
 			break
 		}
-		upto, rows = s.progressOf(row[0]), i+1
+		upto, rows = place{s.progressOf(row[0]), s.placeTime(row[2])}, i+1
 	}
 	return upto, rows, nil
 }
 
-// page reads the rows up to an ID, without those that came after the snapshot's position.
-func (p *pager) page(s *shape, upto string) (out []binjet.Message, invalid []checkpoint.Invalid, err error) {
+// page reads the rows up to a place, without those that came after the snapshot's position.
+func (p *pager) page(s *shape, upto place) (out []binjet.Message, invalid []checkpoint.Invalid, err error) {
 	cond, args := p.where(s)
-	last, arg := s.compare("<=", upto)
-	res, err := p.session.Execute(fmt.Sprintf("SELECT %s FROM %s WHERE %s%s ORDER BY `%s`", s.fields, s.table.quoted(), last, cond, s.ID),
-		append([]any{arg}, args...)...)
+	last, bounds := s.compareTo("<=", upto)
+	res, err := p.session.Execute(fmt.Sprintf("SELECT %s FROM %s WHERE %s%s ORDER BY %s", s.fields, s.table.quoted(), last, cond, s.order()),
+		append(bounds, args...)...)
 	if err != nil {
 		return nil, nil, cause(p.session.ctx, fmt.Errorf("read table %s after %q: %w", s.table, p.progress.After, err))
 	}
@@ -122,11 +122,12 @@ func (p *pager) page(s *shape, upto string) (out []binjet.Message, invalid []che
 		now = time.Time{} // whoever decides by the age of a row must know that it has none
 	}
 	for _, row := range res.Values {
-		m, fault := s.message(values(row), nil, now)
+		fields := values(row)
+		m, fault := s.message(fields, nil, now)
 		switch {
 		case fault != nil && fault.table:
 			return nil, nil, halt(fault, fault.Hint, "an outbox row can't be published")
-		case p.newer[s.table][m.ID]:
+		case p.newer[s.table][keyOfRow(m.ID, s.timeOf(fields), s.timed)]:
 			continue
 		case fault != nil:
 			invalid = append(invalid, fault.invalid(len(out)))

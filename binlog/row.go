@@ -54,6 +54,15 @@ func (l *layout) idOf(row []any) string {
 	return r.messageID()
 }
 
+// timeOf is the created_at of a row; zero where it has none.
+func (l *layout) timeOf(row []any) time.Time {
+	if l.fault != "" {
+		return time.Time{}
+	}
+	r := rowReader{layout: l, row: row}
+	return r.time(l.createdAt, time.Time{})
+}
+
 // complete reads the headers into m and says what is wrong with it as a whole.
 func (r *rowReader) complete(m *binjet.Message, headers []byte) string {
 	h, err := binjet.DecodeHeaders(headers)

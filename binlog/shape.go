@@ -13,6 +13,7 @@ import (
 type shape struct {
 	*layout
 	fields string // of the SELECT, in the order of the layout
+	timed  bool   // the ID is unique only together with created_at
 }
 
 // shapeOf asks a session that sees a table for the types of its mapped columns.
@@ -25,7 +26,11 @@ func (p *pager) shapeOf(t table) (*shape, error) {
 	for i, name := range names {
 		quoted[i] = "`" + name + "`"
 	}
-	s := &shape{fields: strings.Join(quoted, ", ")}
+	key, err := p.keyOf(p.session, t)
+	if err != nil {
+		return nil, err
+	}
+	s := &shape{fields: strings.Join(quoted, ", "), timed: key == byIDAndTime}
 	// An argument makes it a prepared statement, whose types are those of the rows.
 	res, err := p.session.Execute(fmt.Sprintf("SELECT %s FROM %s WHERE 0=?", s.fields, t.quoted()), 1)
 	if err != nil {

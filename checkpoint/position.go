@@ -59,6 +59,9 @@ type Snapshot struct {
 	Done  []string `json:"done,omitempty"`
 	Table string   `json:"table,omitempty"`
 	After string   `json:"after,omitempty"`
+	// AfterAt is set where an ID is unique only together with created_at: of the rows
+	// whose ID is After, those of that time and before are published. Zero: all of them.
+	AfterAt time.Time `json:"after_at,omitzero"`
 	// Begun tells a snapshot whose position (Resume) is fixed from one that has yet to start.
 	Begun bool `json:"begun,omitempty"`
 	// Rows are how many were read so far, Estimate about how many there are in all;

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -141,9 +142,23 @@ func partOf(tx *checkpoint.Transaction, from, to int) *checkpoint.Transaction {
 		part.More = tx.More || to < len(tx.Messages)
 	} else if to < len(tx.Messages) { // rows of a snapshot come in the order of their IDs
 		progress := *tx.Snapshot
-		progress.After = part.Messages[len(part.Messages)-1].ID
+		progress.After, progress.AfterAt = part.Messages[len(part.Messages)-1].ID, cutAt(tx, to)
 		progress.Rows -= min(progress.Rows, uint64(len(tx.Messages)-to))
 		part.Snapshot, part.End = &progress, false
 	}
 	return &part
+}
+
+// cutAt is [checkpoint.Snapshot.AfterAt] where rows of a snapshot are cut in front
+// of the message n. Where rows of one ID lie on both sides it is just before the
+// time of the first one to come: the last one may have no time of its own.
+func cutAt(tx *checkpoint.Transaction, n int) time.Time {
+	last, next := &tx.Messages[n-1], &tx.Messages[n]
+	switch {
+	case tx.Snapshot.AfterAt.IsZero():
+		return time.Time{}
+	case last.ID == next.ID:
+		return next.CreatedAt.Add(-time.Microsecond)
+	}
+	return last.CreatedAt
 }
