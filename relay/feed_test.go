@@ -2,6 +2,7 @@ package relay
 
 import (
 	"testing"
+	"time"
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
@@ -107,5 +108,33 @@ func TestQueueWaitsForRoom(t *testing.T) {
 	q.take(func(*item) bool { return true })
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFeedSplitsRowsOfOneID: where an ID is unique only together with created_at,
+// a part may end between rows of one ID, and none may be left out or come again.
+func TestFeedSplitsRowsOfOneID(t *testing.T) {
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	row := func(id string, micros int) binjet.Message {
+		m := message(id, 1)
+		m.CreatedAt = noon.Add(time.Duration(micros) * time.Microsecond)
+		return m
+	}
+	undated := row("b", 1_000_000) // one without a time of its own has that of its reading
+	rows := []binjet.Message{row("a", 5), row("a", 7), row("a", 9), undated, row("b", 4), row("c", 1)}
+	tx := &checkpoint.Transaction{Messages: rows, End: true,
+		Snapshot: &checkpoint.Snapshot{Begun: true, Table: "shop.outbox", After: "c", AfterAt: noon.Add(time.Microsecond)}}
+	for to, want := range map[int]time.Time{2: noon.Add(8 * time.Microsecond), 3: noon.Add(9 * time.Microsecond), 4: noon.Add(3 * time.Microsecond), 5: noon.Add(4 * time.Microsecond)} {
+		got := partOf(tx, 0, to).Snapshot
+		if got.After != rows[to-1].ID || !got.AfterAt.Equal(want) {
+			t.Errorf("cut at %d: after %s at %s, want %s", to, got.After, got.AfterAt, want)
+		}
+	}
+	if whole := partOf(tx, 2, len(rows)).Snapshot; whole != tx.Snapshot {
+		t.Errorf("the last part is at %+v", whole)
+	}
+	tx.Snapshot.AfterAt = time.Time{} // the ID is unique
+	if got := partOf(tx, 0, 2).Snapshot; !got.AfterAt.IsZero() {
+		t.Errorf("at %s, which tells nothing there", got.AfterAt)
 	}
 }

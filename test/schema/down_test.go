@@ -72,10 +72,13 @@ func TestDown(t *testing.T) {
 		if n := w.query(t, "SELECT COUNT(*) FROM outbox"); n != "2" {
 			t.Fatalf("%s rows are left", n)
 		}
-		// A streamer that runs catches up while the table is locked.
 		stop = w.stream(t)
-		w.want(t, 0, []string{"dropped"}, "schema", "down", "--yes")
 		untilStored(t, js, 2)
+		for _, id := range []string{"c", "d", "e"} { // a streamer that runs catches up while the table is locked
+			w.insert(t, id)
+		}
+		w.want(t, 0, []string{"dropped"}, "schema", "down", "--yes")
+		untilStored(t, js, 5)
 		stop()
 		w.want(t, 0, []string{"absent"}, "schema", "down", "--yes")
 	})
