@@ -49,7 +49,7 @@ func causeOf(err error) string {
 		return causeRefused
 	case errors.Is(err, relay.ErrNoAnswer), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return causeNoAnswer
-	case errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrReconnectBufExceeded),
+	case errors.Is(err, relay.ErrReconnected), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrReconnectBufExceeded),
 		errors.Is(err, nats.ErrConnectionClosed):
 		return causeDisconnected
 	}
