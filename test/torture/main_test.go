@@ -1,0 +1,77 @@
+package torture
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+var (
+	duration = flag.Duration("duration", 12*time.Second, "how long faults go on, in each run")
+	seed     = flag.Uint64("seed", 1, "of everything that is drawn by chance")
+	flavour  = flag.String("flavor", "", "mysql or mariadb only")
+	nodes    = flag.Int("nodes", 0, "1 or 3 NATS nodes only")
+	keep     = flag.String("keep", "", "directory for the history and the logs, also of a run that passes")
+)
+
+// childEnv names what this program is when it is not the test.
+const childEnv = "BINJET_TEST_TORTURE"
+
+// streamer is the binjet command, built once.
+var streamer string
+
+func TestMain(m *testing.M) {
+	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // lost connections are what this is about
+	switch child := os.Getenv(childEnv); child {
+	case "":
+	case "nats":
+		exitOn(runNATS(os.Getenv("NATS_OPTIONS")))
+	case "handler":
+		exitOn(runHandler())
+	default:
+		exitOn(fmt.Errorf("%s=%q is unknown", childEnv, child))
+	}
+	dir, err := os.MkdirTemp("", "binjet-torture-")
+	if err == nil {
+		streamer = filepath.Join(dir, "binjet")
+		err = build(streamer)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// build makes the streamer; tags choose a mutant of it.
+func build(path string, tags ...string) error {
+	args := append([]string{"build", "-o", path}, tags...)
+	if out, err := exec.Command("go", append(args, "github.com/binjet/binjet/cmd/binjet")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build the streamer: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

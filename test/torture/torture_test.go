@@ -1,0 +1,180 @@
+package torture
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/binjet/binjet/internal/dbserver"
+)
+
+// TestTorture: faults of every kind under load of every shape, and then every
+// promise is looked at.
+func TestTorture(t *testing.T) {
+	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
+		for _, n := range []int{1, 3} {
+			if *flavour != "" && *flavour != string(flavor) || *nodes != 0 && *nodes != n {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s and %d NATS", flavor, n), func(t *testing.T) {
+				w := newWorld(t, setting{flavor: flavor, nodes: n, streamer: streamer})
+				if err := w.torture(*duration, *seed); err != nil {
+					t.Fatalf("seed %d: %v\nhistory and logs: %s (kept with -keep)", *seed, err, w.dir)
+				}
+			})
+		}
+	}
+}
+
+// torture runs load and faults, and returns the first promise that was broken.
+func (w *world) torture(d time.Duration, seed uint64) error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	watchCtx, stopWatching := context.WithCancel(w.t.Context())
+	defer stopWatching()
+	var seen *observed
+	var wg sync.WaitGroup
+	wg.Go(func() { seen = w.watch(watchCtx) })
+
+	l := startLoad(w.db.DB, seed, 6, []string{"outbox", "outbox", "outbox_hole"}, w.sessions())
+	defer l.halt()
+	n := &nemesis{w: w, rng: rand.New(rand.NewPCG(seed, 99)), done: map[string]int{}, log: func(s string) {
+		if *keep != "" {
+			w.t.Log(time.Now().Format("15:04:05.000"), s)
+		}
+	}}
+	if err := n.run(ctx); err != nil {
+		return err
+	}
+	history := l.halt()
+	if err := w.decide(rand.New(rand.NewPCG(seed, 100))); err != nil {
+		return err
+	}
+	truth, err := w.committedEvents()
+	if err != nil {
+		return err
+	}
+	arrived := w.until("all events and effects", 2*time.Minute, func() bool { return w.arrived(uint64(len(truth))) })
+	stopWatching()
+	wg.Wait()
+	err = w.judge(history, truth, seen, arrived)
+	w.report(history, truth, seen, n.done)
+	if err != nil {
+		_ = w.writeHistory(history)
+	}
+	return err
+}
+
+// sessions are what a transaction's session may be set to.
+func (w *world) sessions() []string {
+	if w.db.server.Flavor() == dbserver.MariaDB {
+		return nil
+	}
+	return []string{"SET SESSION binlog_transaction_compression=OFF", "SET SESSION binlog_transaction_compression=ON"}
+}
+
+// decide ends the XA transactions that nobody decided.
+func (w *world) decide(rng *rand.Rand) error {
+	return w.until("the end of all XA transactions", time.Minute, func() bool {
+		rows, err := w.db.QueryContext(w.t.Context(), "XA RECOVER")
+		if err != nil {
+			return false
+		}
+		var xids []string
+		for rows.Next() {
+			var format, a, b int
+			var data string
+			if rows.Scan(&format, &a, &b, &data) == nil {
+				xids = append(xids, data)
+			}
+		}
+		_ = rows.Close()
+		for _, xid := range xids {
+			end := "XA COMMIT"
+			if rng.IntN(2) == 0 {
+				end = "XA ROLLBACK"
+			}
+			_, _ = w.db.ExecContext(w.t.Context(), fmt.Sprintf("%s '%s'", end, xid))
+		}
+		return len(xids) == 0
+	})
+}
+
+func (w *world) arrived(n uint64) bool {
+	c, err := w.checkpoint()
+	if err != nil || c.Count < n {
+		return false
+	}
+	var effects uint64
+	return w.db.QueryRowContext(w.t.Context(), "SELECT COUNT(*) FROM handled.effects").Scan(&effects) == nil && effects >= n
+}
+
+// judge looks at every promise; the stream itself first, since it says the most.
+func (w *world) judge(history []record, truth []string, seen *observed, arrived error) error {
+	events, err := w.published()
+	if err != nil {
+		return err
+	}
+	for _, err := range []error{
+		outcomesHold(history, truth),
+		samePrefix(events, truth),
+		wholeTransactions(events),
+		checkpointsHold(seen.checkpoints, events),
+		arrived,
+		w.effectsOnce(events),
+		seen.bounded(),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	for _, p := range append(append([]*process{}, w.streamers...), w.handlers...) {
+		if code, err := p.stop(30 * time.Second); err != nil || code != 0 {
+			return fmt.Errorf("%s: a clean stop ended with code %d: %w", p.name, code, err)
+		}
+	}
+	return nil
+}
+
+func (w *world) report(history []record, truth []string, seen *observed, faults map[string]int) {
+	outcomes := map[outcome]int{}
+	for _, r := range history {
+		outcomes[r.Outcome]++
+	}
+	total := 0
+	for _, n := range faults {
+		total += n
+	}
+	epoch := uint64(0)
+	if n := len(seen.checkpoints); n > 0 {
+		epoch = seen.checkpoints[n-1].Epoch
+	}
+	w.t.Logf("%d events; transactions %v; %d checkpoints looked at, epoch %d; %d faults; at most %.0f goroutines and %.0f MiB",
+		len(truth), outcomes, len(seen.checkpoints), epoch, total, seen.goroutines, seen.memory/(1<<20))
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		w.t.Logf("  %3d × %s", faults[name], name)
+	}
+}
+
+func (w *world) writeHistory(history []record) error {
+	f, err := os.Create(filepath.Join(w.dir, "history.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	enc := json.NewEncoder(f)
+	for _, r := range history {
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
