@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/rs/zerolog"
 )
 
 var (
@@ -30,6 +31,7 @@ var streamer string
 
 func TestMain(m *testing.M) {
 	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // lost connections are what this is about
+	zerolog.SetGlobalLevel(zerolog.Disabled)        // toxiproxy's
 	switch child := os.Getenv(childEnv); child {
 	case "":
 	case "nats":

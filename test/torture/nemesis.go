@@ -12,6 +12,7 @@ import (
 type fault struct {
 	weight int
 	name   string
+	target string
 	begin  func() (end func() error, err error)
 	alone  bool // never with another one
 }
@@ -28,11 +29,13 @@ type nemesis struct {
 func (n *nemesis) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		ends := []func() error{}
+		taken := ""
 		for range 1 + n.rng.IntN(5)/4 {
 			f := n.draw()
-			if f.alone && len(ends) > 0 {
+			if f.target == taken || f.alone && len(ends) > 0 {
 				break
 			}
+			taken = f.target
 			n.log("begins: " + f.name)
 			end, err := f.begin()
 			if err != nil {
@@ -80,29 +83,29 @@ func (n *nemesis) faults() []fault {
 	handler := w.handlers[n.rng.IntN(len(w.handlers))]
 	node := n.rng.IntN(len(w.nats.nodes))
 	list := []fault{
-		{weight: 8, name: "a streamer is killed", begin: killed(streamer)},
-		{weight: 5, name: "a streamer is stopped", begin: stopped(streamer)},
-		{weight: 5, name: "a handler is killed", begin: killed(handler)},
-		{weight: 3, name: "a handler is stopped", begin: stopped(handler)},
-		{weight: 4, name: "a NATS node is killed", begin: killed(w.nats.nodes[node])},
-		{weight: 3, name: "a NATS node is stopped", begin: stopped(w.nats.nodes[node])},
-		{weight: 2, name: "the database is killed", begin: w.databaseKilled},
-		{weight: 2, name: "the database is stopped", begin: w.databaseStopped},
-		{weight: 2, name: "all connections of the database are ended", begin: w.connectionsKilled},
-		{weight: 2, name: "the binlog is rotated", begin: w.rotated},
+		{weight: 8, name: "a streamer is killed", target: streamer.name, begin: killed(streamer)},
+		{weight: 5, name: "a streamer is stopped", target: streamer.name, begin: stopped(streamer)},
+		{weight: 5, name: "a handler is killed", target: handler.name, begin: killed(handler)},
+		{weight: 3, name: "a handler is stopped", target: handler.name, begin: stopped(handler)},
+		{weight: 4, name: "a NATS node is killed", target: "NATS", begin: killed(w.nats.nodes[node])},
+		{weight: 3, name: "a NATS node is stopped", target: "NATS", begin: stopped(w.nats.nodes[node])},
+		{weight: 2, name: "the database is killed", target: "database", begin: w.databaseKilled},
+		{weight: 2, name: "the database is stopped", target: "database", begin: w.databaseStopped},
+		{weight: 2, name: "all connections of the database are ended", target: "database", begin: w.connectionsKilled},
+		{weight: 2, name: "the binlog is rotated", target: "database", begin: w.rotated},
 	}
 	l := w.links.all[n.rng.IntN(len(w.links.all))]
 	list = append(list,
-		fault{weight: 4, name: "a link is cut", begin: func() (func() error, error) { l.cut(); return l.mend, nil }},
-		fault{weight: 4, name: "a link swallows answers", begin: toxic(l, "timeout", "downstream", `"timeout":0`)},
-		fault{weight: 3, name: "a link swallows requests", begin: toxic(l, "timeout", "upstream", `"timeout":0`)},
-		fault{weight: 3, name: "a link is late", begin: toxic(l, "latency", "downstream", `"latency":300,"jitter":250`)},
-		fault{weight: 3, name: "a link is slow", begin: toxic(l, "bandwidth", "upstream", `"rate":40`)},
-		fault{weight: 2, name: "a link ends in the middle of a message", begin: toxic(l, "limit_data", "upstream", fmt.Sprintf(`"bytes":%d`, n.rng.IntN(100_000)))},
+		fault{weight: 4, name: "a link is cut", target: l.name, begin: func() (func() error, error) { l.cut(); return l.mend, nil }},
+		fault{weight: 4, name: "a link swallows answers", target: l.name, begin: toxic(l, "timeout", "downstream", `"timeout":0`)},
+		fault{weight: 3, name: "a link swallows requests", target: l.name, begin: toxic(l, "timeout", "upstream", `"timeout":0`)},
+		fault{weight: 3, name: "a link is late", target: l.name, begin: toxic(l, "latency", "downstream", `"latency":300,"jitter":250`)},
+		fault{weight: 3, name: "a link is slow", target: l.name, begin: toxic(l, "bandwidth", "upstream", `"rate":40`)},
+		fault{weight: 2, name: "a link ends in the middle of a message", target: l.name, begin: toxic(l, "limit_data", "upstream", fmt.Sprintf(`"bytes":%d`, n.rng.IntN(100_000)))},
 	)
 	if len(w.nats.nodes) > 1 {
 		list = append(list,
-			fault{weight: 4, name: "the stream's leader steps down", begin: w.stepDown},
+			fault{weight: 4, name: "the stream's leader steps down", target: "NATS", begin: w.stepDown},
 			fault{weight: 1, name: "a NATS node is wiped", alone: true, begin: func() (func() error, error) { return w.wiped(node) }},
 		)
 	}

@@ -53,6 +53,7 @@ func newWorld(t *testing.T, s setting) *world {
 		w.dir = t.TempDir()
 	} else {
 		w.dir = filepath.Join(w.dir, strings.ReplaceAll(t.Name(), "/", "-"))
+		must(t, os.RemoveAll(w.dir)) // of an earlier run
 		must(t, os.MkdirAll(w.dir, 0o755))
 	}
 	w.startDatabase(s.flavor)
