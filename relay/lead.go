@@ -37,9 +37,14 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error
 
 	readCtx, stopReading := context.WithCancel(ctx)
 	ended := make(chan struct{})
+	late := mutantIsLate()
 	go func() {
 		defer close(ended)
 		s.queue.close(r.cfg.Source.Stream(readCtx, held.Position.Clone(), func(tx *checkpoint.Transaction) error {
+			if late && len(tx.Messages) > 0 {
+				late = false
+				return nil
+			}
 			return f.feed(readCtx, tx)
 		}))
 	}()

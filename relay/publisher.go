@@ -146,6 +146,9 @@ func (p *publisher) commit(w *write) error {
 		msg.Header[headerBatchSequence] = []string{strconv.Itoa(len(b.msgs) + 1)}
 		msg.Header[headerBatchCommit] = []string{"1"}
 	}
+	if p.mutateCommit(w, msg) {
+		return nil
+	}
 	if err := p.nc.PublishMsg(msg); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -232,6 +235,7 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 				Hint: "See who else writes to it", Cause: err}
 		}
 		v := settle(w.attempt, held, err)
+		v, cause = mutateVerdict(v, cause, w, held)
 		seen(v, errors.Join(cause, notFoundIsNoCause(err)))
 		switch v {
 		case committed:

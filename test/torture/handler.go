@@ -28,9 +28,13 @@ func runHandler() error {
 		return err
 	}
 	defer db.Close()
-	in, err := inbox.NewSQL(inbox.SQLConfig{Dialect: inbox.MySQL})
+	marks, err := inbox.NewSQL(inbox.SQLConfig{Dialect: inbox.MySQL})
 	if err != nil {
 		return err
+	}
+	var in inbox.Tx = marks
+	if os.Getenv(mutantEnv) == earlyMark {
+		in = early{db, marks}
 	}
 	nc, err := nats.Connect(os.Getenv("NATS"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
 		nats.RetryOnFailedConnect(true), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(3))
@@ -74,3 +78,27 @@ func handle(ctx context.Context, tx *sql.Tx, m *consumer.Message) error {
 	}
 	return err
 }
+
+// earlyMark is the mutant that several libraries are: a message is marked as handled
+// before it is.
+const earlyMark = "mark early"
+
+type early struct {
+	db *sql.DB
+	inbox.Tx
+}
+
+// Claim commits the mark by itself.
+func (e early) Claim(ctx context.Context, _ *sql.Tx, consumer, id string) error {
+	tx, err := e.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := e.Tx.Claim(ctx, tx, consumer, id); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// Confirm finds nothing amiss.
+func (early) Confirm(context.Context, *sql.Tx, string, string) error { return nil }

@@ -26,6 +26,9 @@ var (
 // childEnv names what this program is when it is not the test.
 const childEnv = "BINJET_TEST_TORTURE"
 
+// mutantEnv names the rule that a mutant breaks: of relay/mutant_on.go, or earlyMark.
+const mutantEnv = "BINJET_TEST_MUTANT"
+
 // streamer is the binjet command, built once.
 var streamer string
 

@@ -62,6 +62,32 @@ func (n *nemesis) run(ctx context.Context) error {
 	return nil
 }
 
+// drill stops the leader for longer than a standby waits, lets it go on, kills it, and
+// kills a handler, again and again: what a broken rule of the relay does not survive.
+func (n *nemesis) drill(ctx context.Context) error {
+	for i := 0; ctx.Err() == nil; i++ {
+		for _, p := range []*process{n.w.streamers[i%2], n.w.streamers[(i+1)%2]} {
+			p.signal(syscall.SIGSTOP)
+			wait(ctx, time.Second)
+			p.signal(syscall.SIGCONT)
+			wait(ctx, 300*time.Millisecond)
+			n.done["a streamer is stopped"]++
+		}
+		for _, p := range []*process{n.w.streamers[i%2], n.w.handlers[i%2]} {
+			p.kill()
+			if err := p.start(); err != nil {
+				return err
+			}
+			n.done[p.name+" is killed"]++
+			wait(ctx, 700*time.Millisecond)
+		}
+		if err := n.w.revive(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (n *nemesis) draw() fault {
 	list := n.faults()
 	total := 0

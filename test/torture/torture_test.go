@@ -26,7 +26,7 @@ func TestTorture(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s and %d NATS", flavor, n), func(t *testing.T) {
 				w := newWorld(t, setting{flavor: flavor, nodes: n, streamer: streamer})
-				if err := w.torture(*duration, *seed); err != nil {
+				if err := w.torture(trial{duration: *duration, seed: *seed, patience: 2 * time.Minute}); err != nil {
 					t.Fatalf("seed %d: %v\nhistory and logs: %s (kept with -keep)", *seed, err, w.dir)
 				}
 			})
@@ -34,9 +34,17 @@ func TestTorture(t *testing.T) {
 	}
 }
 
+// trial is how a world is tortured.
+type trial struct {
+	duration, patience time.Duration // of the faults; and for what they left to be done
+	seed               uint64
+	drill              bool // kills and stops of streamers and handlers only, one after the other
+}
+
 // torture runs load and faults, and returns the first promise that was broken.
-func (w *world) torture(d time.Duration, seed uint64) error {
-	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+func (w *world) torture(tr trial) error {
+	seed := tr.seed
+	ctx, cancel := context.WithTimeout(w.t.Context(), tr.duration)
 	defer cancel()
 	watchCtx, stopWatching := context.WithCancel(w.t.Context())
 	defer stopWatching()
@@ -51,7 +59,11 @@ func (w *world) torture(d time.Duration, seed uint64) error {
 			w.t.Log(time.Now().Format("15:04:05.000"), s)
 		}
 	}}
-	if err := n.run(ctx); err != nil {
+	run := n.run
+	if tr.drill {
+		run = n.drill
+	}
+	if err := run(ctx); err != nil {
 		return err
 	}
 	history := l.halt()
@@ -62,7 +74,7 @@ func (w *world) torture(d time.Duration, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	arrived := w.until("all events and effects", 2*time.Minute, func() bool { return w.arrived(uint64(len(truth))) })
+	arrived := w.until("all events and effects", tr.patience, func() bool { return w.arrived(uint64(len(truth))) })
 	stopWatching()
 	wg.Wait()
 	err = w.judge(history, truth, seen, arrived)
@@ -128,8 +140,8 @@ func (w *world) judge(history []record, truth []string, seen *observed, arrived 
 		samePrefix(events, truth),
 		wholeTransactions(events),
 		checkpointsHold(seen.checkpoints, events),
-		arrived,
 		w.effectsOnce(events),
+		arrived,
 		seen.bounded(),
 	} {
 		if err != nil {

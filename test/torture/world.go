@@ -44,6 +44,7 @@ type setting struct {
 	flavor   dbserver.Flavor
 	nodes    int
 	streamer string // the program
+	mutant   string // what is broken in it, or in the handlers; "" for nothing
 }
 
 func newWorld(t *testing.T, s setting) *world {
@@ -74,7 +75,7 @@ func newWorld(t *testing.T, s setting) *world {
 		info, err := w.ask("$JS.API.STREAM.INFO.OUTBOX")
 		return err == nil && info["error"] == nil
 	}))
-	w.startHandlers()
+	w.startHandlers(s)
 	return w
 }
 
@@ -144,7 +145,7 @@ func (w *world) startStreamers(s setting) {
 			"BINJET_SOURCE_NAME=shop", "BINJET_SOURCE_START=earliest", "BINJET_SOURCE_TABLES=outbox,outbox_hole",
 			"BINJET_SOURCE_DSN=root@tcp("+l.addr()+")/shop", "BINJET_SOURCE_HEARTBEAT=300ms", "BINJET_NATS_URL="+w.natsLinks(name),
 			fmt.Sprintf("BINJET_STREAM_REPLICAS=%d", s.nodes), "BINJET_HTTP_LISTEN="+admin, "BINJET_LOG_FORMAT=json",
-			"BINJET_RELAY_HEARTBEAT=150ms", "BINJET_RELAY_COMMIT_TIMEOUT=500ms")
+			"BINJET_RELAY_HEARTBEAT=150ms", "BINJET_RELAY_COMMIT_TIMEOUT=500ms", mutantEnv+"="+s.mutant)
 		p, err := newProcess(w.dir, name, func() *exec.Cmd {
 			cmd := exec.Command(s.streamer, "run")
 			cmd.Env, cmd.Dir = env, w.dir
@@ -156,12 +157,12 @@ func (w *world) startStreamers(s setting) {
 	}
 }
 
-func (w *world) startHandlers() {
+func (w *world) startHandlers(s setting) {
 	for i := range 2 {
 		name := fmt.Sprintf("handler-%d", i+1)
 		l, err := w.links.to(name+" to the database", w.db.server.Addr())
 		must(w.t, err)
-		env := []string{"NATS=" + w.natsLinks(name), "DSN=root@tcp(" + l.addr() + ")/handled?timeout=2s&readTimeout=5s&writeTimeout=5s"}
+		env := []string{"NATS=" + w.natsLinks(name), "DSN=root@tcp(" + l.addr() + ")/handled?timeout=2s&readTimeout=5s&writeTimeout=5s", mutantEnv + "=" + s.mutant}
 		p, err := newProcess(w.dir, name, func() *exec.Cmd { return self("handler", env...) })
 		must(w.t, err)
 		w.handlers = append(w.handlers, p)

@@ -1,0 +1,51 @@
+//go:build binjet_mutants
+
+package relay
+
+import (
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet/checkpoint/store"
+)
+
+// mutant is the rule to break: an environment variable of the torture suite.
+func mutant(name string) bool { return os.Getenv("BINJET_TEST_MUTANT") == name }
+
+// mutateCommit drops the expectation, or publishes the checkpoint before the events
+// and each by itself; true says that it has published everything.
+func (p *publisher) mutateCommit(w *write, msg *nats.Msg) bool {
+	if mutant("no expectation") {
+		delete(msg.Header, headerExpectedSeq)
+	}
+	if !mutant("checkpoint first") || len(w.batch.msgs) == 0 {
+		return false
+	}
+	for _, name := range []string{headerBatchID, headerBatchSequence, headerBatchCommit} {
+		delete(msg.Header, name)
+	}
+	_ = p.nc.PublishMsg(msg)
+	_ = p.nc.Flush()
+	<-time.After(20 * time.Millisecond)
+	for _, event := range w.batch.msgs {
+		delete(event.Header, headerBatchID)
+		delete(event.Header, headerBatchSequence)
+		_ = p.nc.PublishMsg(event)
+	}
+	return true
+}
+
+// mutateVerdict ignores that another relay has taken over.
+func mutateVerdict(v verdict, cause error, w *write, held store.Held) (verdict, error) {
+	if v != deposed || !mutant("fence ignored") {
+		return v, cause
+	}
+	w.attempt.prevSeq, w.attempt.prevNonce = held.Seq, held.Nonce
+	w.batch.restage()
+	return resend, ErrReconnected // as if it had not been sent
+}
+
+// mutantIsLate resumes one transaction too late.
+func mutantIsLate() bool { return mutant("resume late") }
