@@ -35,6 +35,11 @@ integration: ## Tests on real MySQL and MariaDB, which they fetch and start them
 test-containers: ## docker-compose.yml end to end, in a container engine, with no registry
 	bash test/containers.sh
 
+.PHONY: torture
+torture: ## Try to break it: TORTURE="-duration 10m -seed 7" for other than two minutes; then the whole model
+	cd test && $(GO) test -count=1 -timeout 24h -v ./torture -run TestTorture -all -duration 2m $(TORTURE)
+	cd test && $(GO) test -count=1 -timeout 24h -v ./model -deep
+
 .PHONY: bench-consumer
 bench-consumer: ## Measure the consumer beside nats.go by hand and Watermill's router
 	@cd test/bench-peers && GOWORK=off $(GO) run . $(ARGS)

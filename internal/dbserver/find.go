@@ -109,12 +109,19 @@ func (f Flavor) programDirs() ([]string, error) {
 	return append(dirs, "/usr/local/pgsql/bin"), err
 }
 
-// plugins are storage engines that the packages keep apart from the server's program.
-func (f Flavor) plugins() []string {
-	if f == MariaDB {
-		return []string{"ha_blackhole.so"}
+// extra is a file of the server's that lies in another package than its program, with
+// the names of that package: the first that exists is taken.
+type extra struct{ file, packages string }
+
+// extras are a storage engine, and the program that prints binlogs.
+func (f Flavor) extras() []extra {
+	if f != MariaDB {
+		return nil
 	}
-	return nil
+	return []extra{ // where there are both packages, the second is empty
+		{"usr/lib/mysql/plugin/ha_blackhole.so", "mariadb-server-10.6,mariadb-server"},
+		{"usr/bin/mariadb-binlog", "mariadb-client-10.6,mariadb-client"},
+	}
 }
 
 // find tries each source in turn.
@@ -224,7 +231,7 @@ func cachedPrograms(o Options) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !hasPlugins(filepath.Dir(file), o.Flavor) {
+		if !hasExtras(filepath.Dir(file), o.Flavor) {
 			continue
 		}
 		if b, err := parseBuild(string(text)); err == nil && b.check(o) == nil {
@@ -239,9 +246,9 @@ func cachedPrograms(o Options) ([]string, error) {
 	return programs, nil
 }
 
-func hasPlugins(tree string, f Flavor) bool {
-	return !slices.ContainsFunc(f.plugins(), func(name string) bool {
-		_, err := os.Stat(filepath.Join(tree, "root/usr/lib/mysql/plugin", name))
+func hasExtras(tree string, f Flavor) bool {
+	return !slices.ContainsFunc(f.extras(), func(e extra) bool {
+		_, err := os.Stat(filepath.Join(tree, "root", e.file))
 		return err != nil
 	})
 }

@@ -48,9 +48,12 @@ func TestPlanFetch(t *testing.T) {
 		if err == nil && !slices.Contains(p.env(), "WANT="+c.want) {
 			t.Errorf("the script is not told the version: %q", p.env())
 		}
-		plugins := map[Flavor]string{MySQL: "PLUGINS=", MariaDB: "PLUGINS=ha_blackhole.so", PostgreSQL: "PLUGINS="}[c.flavor]
-		if err == nil && !slices.Contains(p.env(), plugins) {
-			t.Errorf("the script is not told %s: %q", plugins, p.env())
+		extras := "EXTRAS="
+		if c.flavor == MariaDB {
+			extras += "usr/lib/mysql/plugin/ha_blackhole.so=mariadb-server-10.6,mariadb-server usr/bin/mariadb-binlog=mariadb-client-10.6,mariadb-client"
+		}
+		if err == nil && !slices.Contains(p.env(), extras) {
+			t.Errorf("the script is not told %s: %q", extras, p.env())
 		}
 	}
 }

@@ -47,7 +47,7 @@ type fetchPlan struct {
 	keyring    string
 	want       string
 
-	plugins, pluginPackages string
+	extras []extra
 	// stubs are packages that a server names as needed and does not need to run.
 	stubs string
 }
@@ -56,11 +56,7 @@ type fetchPlan struct {
 // version is chosen by suite; MySQL is in sid only. Ubuntu has the servers in
 // the release itself (MariaDB in universe), and one version of each.
 func planFetch(r release, f Flavor, want string) (fetchPlan, error) {
-	p := fetchPlan{program: f.programs()[0], codename: r.codename, want: want}
-	if len(f.plugins()) > 0 {
-		p.plugins = strings.Join(f.plugins(), " ")
-		p.pluginPackages = "mariadb-server-10.6 mariadb-server" // where there are both, the second is empty
-	}
+	p := fetchPlan{program: f.programs()[0], codename: r.codename, want: want, extras: f.extras()}
 	switch r.id {
 	case "debian":
 		p.components, p.keyring = "main", "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -128,9 +124,13 @@ func debianSuite(f Flavor, want string) string {
 }
 
 func (p fetchPlan) env() []string {
+	var extras []string
+	for _, e := range p.extras {
+		extras = append(extras, e.file+"="+e.packages)
+	}
 	return []string{
 		"PROG=" + p.program, "PACKAGES=" + p.packages, "SUITES=" + p.suites, "COMPONENTS=" + p.components,
 		"CODENAME=" + p.codename, "KEYRING=" + p.keyring, "WANT=" + p.want, "STUBS=" + p.stubs, "LC_ALL=C",
-		"PLUGINS=" + p.plugins, "PLUGIN_PACKAGES=" + p.pluginPackages,
+		"EXTRAS=" + strings.Join(extras, " "),
 	}
 }

@@ -27,8 +27,8 @@ func addTree(t *testing.T, cache string, f Flavor, v string) {
 		files["share/mariadb/mariadb_"+name+".sql"] = "-- " + name + "\n"
 	}
 	files["share/mariadb/maria_add_gis_sp_bootstrap.sql"] = "-- gis\n"
-	for _, name := range f.plugins() {
-		files["../root/usr/lib/mysql/plugin/"+name] = "plugin"
+	for _, e := range f.extras() {
+		files["../root/"+e.file] = "file"
 	}
 	install(t, filepath.Join(tree, "bin"), f.programs()[0], files)
 }
@@ -165,16 +165,18 @@ func TestCacheChoosesVersion(t *testing.T) {
 	}
 }
 
-// TestCacheWithoutPlugins: a tree that was fetched before plugins were is not complete.
-func TestCacheWithoutPlugins(t *testing.T) {
-	o := fakeOptions(t, MariaDB, "11.8.9-MariaDB")
-	addTree(t, o.CacheDir, MariaDB, "11.8.7-MariaDB")
-	must(t, os.Remove(filepath.Join(o.CacheDir, "mariadb-11.8.9-MariaDB", "root/usr/lib/mysql/plugin/ha_blackhole.so")))
-	o, err := o.withDefaults()
-	must(t, err)
-	programs, err := cachedPrograms(o)
-	must(t, err)
-	if len(programs) != 1 || !strings.Contains(programs[0], "11.8.7") {
-		t.Errorf("found %q, want the one that has its plugins", programs)
+// TestCacheWithoutExtras: a tree that was fetched before a file of it was is not complete.
+func TestCacheWithoutExtras(t *testing.T) {
+	for _, e := range MariaDB.extras() {
+		o := fakeOptions(t, MariaDB, "11.8.9-MariaDB")
+		addTree(t, o.CacheDir, MariaDB, "11.8.7-MariaDB")
+		must(t, os.Remove(filepath.Join(o.CacheDir, "mariadb-11.8.9-MariaDB", "root", e.file)))
+		o, err := o.withDefaults()
+		must(t, err)
+		programs, err := cachedPrograms(o)
+		must(t, err)
+		if len(programs) != 1 || !strings.Contains(programs[0], "11.8.7") {
+			t.Errorf("without %s: found %q, want the one that has all of its files", e.file, programs)
+		}
 	}
 }

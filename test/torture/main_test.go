@@ -16,11 +16,10 @@ import (
 )
 
 var (
-	duration = flag.Duration("duration", 12*time.Second, "how long faults go on, in each run")
+	duration = flag.Duration("duration", 8*time.Second, "how long faults go on, in each run")
 	seed     = flag.Uint64("seed", 1, "of everything that is drawn by chance")
-	flavour  = flag.String("flavor", "", "mysql or mariadb only")
-	nodes    = flag.Int("nodes", 0, "1 or 3 NATS nodes only")
-	keep     = flag.String("keep", "", "directory for the history and the logs, also of a run that passes")
+	all      = flag.Bool("all", false, "both flavours with one NATS node and with three")
+	keep     = flag.String("keep", "", "directory for the history and the logs, also of a run that passes; it is emptied")
 )
 
 // childEnv names what this program is when it is not the test.

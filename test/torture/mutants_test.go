@@ -28,7 +28,7 @@ func TestMutants(t *testing.T) {
 			if m.name == "" {
 				patience = 2 * time.Minute
 			}
-			err := w.torture(trial{duration: 8 * time.Second, seed: *seed, patience: patience, drill: true})
+			err := w.torture(trial{duration: 7 * time.Second, seed: *seed, patience: patience, drill: true})
 			switch {
 			case m.name == "" && err != nil:
 				t.Fatalf("nothing is broken, and yet: %v", err)

@@ -17,20 +17,23 @@ import (
 )
 
 // TestTorture: faults of every kind under load of every shape, and then every
-// promise is looked at.
+// promise is looked at. Without flags it is a short run of what differs most.
 func TestTorture(t *testing.T) {
-	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
-		for _, n := range []int{1, 3} {
-			if *flavour != "" && *flavour != string(flavor) || *nodes != 0 && *nodes != n {
-				continue
+	type run struct {
+		flavor dbserver.Flavor
+		nodes  int
+	}
+	runs := []run{{dbserver.MySQL, 3}, {dbserver.MariaDB, 1}}
+	if *all {
+		runs = append(runs, run{dbserver.MySQL, 1}, run{dbserver.MariaDB, 3})
+	}
+	for _, r := range runs {
+		t.Run(fmt.Sprintf("%s and %d NATS", r.flavor, r.nodes), func(t *testing.T) {
+			w := newWorld(t, setting{flavor: r.flavor, nodes: r.nodes, streamer: streamer})
+			if err := w.torture(trial{duration: *duration, seed: *seed, patience: 3 * time.Minute}); err != nil {
+				t.Fatalf("seed %d: %v\nhistory and logs: %s (kept with -keep)", *seed, err, w.dir)
 			}
-			t.Run(fmt.Sprintf("%s and %d NATS", flavor, n), func(t *testing.T) {
-				w := newWorld(t, setting{flavor: flavor, nodes: n, streamer: streamer})
-				if err := w.torture(trial{duration: *duration, seed: *seed, patience: 2 * time.Minute}); err != nil {
-					t.Fatalf("seed %d: %v\nhistory and logs: %s (kept with -keep)", *seed, err, w.dir)
-				}
-			})
-		}
+		})
 	}
 }
 

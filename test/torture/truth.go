@@ -22,6 +22,7 @@ func (w *world) committedEvents() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".idx") })
 	slices.Sort(files)
 	name := "mysqlbinlog"
 	if w.db.server.Flavor() == dbserver.MariaDB {
@@ -31,7 +32,7 @@ func (w *world) committedEvents() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, append([]string{"--no-defaults", "--verbose", "--base64-output=DECODE-ROWS", "--skip-annotate-row-events"}[:3], files...)...)
+	cmd := exec.Command(program, append([]string{"--no-defaults", "--verbose", "--base64-output=DECODE-ROWS"}, files...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -81,8 +81,11 @@ func newWorld(t *testing.T, s setting) *world {
 
 func (w *world) startDatabase(flavor dbserver.Flavor) {
 	t := w.t
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Durable: true,
-		Args: []string{"--max-connections=300", "--innodb-lock-wait-timeout=3"}, Progress: func(s string) { t.Log(s) }})
+	args := []string{"--max-connections=300", "--innodb-lock-wait-timeout=3"}
+	if flavor == dbserver.MariaDB {
+		args = append(args, "--plugin-load-add=ha_blackhole")
+	}
+	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Durable: true, Args: args, Progress: func(s string) { t.Log(s) }})
 	must(t, err)
 	t.Cleanup(func() { must(t, srv.Close()) })
 	w.db.server = srv

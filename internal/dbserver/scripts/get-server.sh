@@ -12,8 +12,8 @@
 # Environment:
 #   PROG        the server's program: mysqld, mariadbd, postgres
 #   PACKAGES    names of its package; the first that exists is taken
-#   PLUGINS     plugins that are taken from another package, without what that depends on ("" = none)
-#   PLUGIN_PACKAGES  names of that package; the first that exists is taken
+#   EXTRAS      FILE=PACKAGE[,PACKAGE…]: files that are taken from another package, the first of
+#               these that exists, without what that depends on ("" = none)
 #   SUITES      suites of the mirror
 #   COMPONENTS  their components
 #   CODENAME    this system's own suite, by which its mirror is recognised
@@ -102,12 +102,12 @@ read -r count size < <(apt-get -c "$w/apt/apt.conf" -qq -y --print-uris install 
 echo "fetching $pkg $v with its libraries ($count packages, $size MB, once)"
 # --download-only resolves the whole closure but installs nothing.
 apt-get -c "$w/apt/apt.conf" -qq -y --download-only install "$pkg" ${MORE-} >&2
-if [ -n "$PLUGINS" ]; then
-  first_of $PLUGIN_PACKAGES
-  echo "fetching $PLUGINS of $pkg $version"
-  mkdir "$w/apt/plugins"
-  (cd "$w/apt/plugins" && apt-get -c "$w/apt/apt.conf" -qq download "$pkg=$version" >&2)
-fi
+for e in $EXTRAS; do
+  first_of $(tr , ' ' <<<"${e#*=}")
+  echo "fetching ${e%%=*} of $pkg $version"
+  mkdir -p "$w/apt/extras/${e%%=*}"
+  (cd "$w/apt/extras/${e%%=*}" && apt-get -c "$w/apt/apt.conf" -qq download "$pkg=$version" >&2)
+done
 
 echo "unpacking"
 for d in "$w"/apt/cache/archives/*.deb; do
@@ -117,8 +117,8 @@ for d in "$w"/apt/cache/archives/*.deb; do
   dpkg-deb -f "$d" Package Version | paste -sd' '
 done | sed 's/Package: //;s/Version: //' >"$w/packages.txt"
 r=$w/root
-for p in $PLUGINS; do
-  dpkg-deb --fsys-tarfile "$w"/apt/plugins/*.deb | tar -x -C "$r" --no-same-owner "./usr/lib/mysql/plugin/$p"
+for e in $EXTRAS; do
+  dpkg-deb --fsys-tarfile "$w/apt/extras/${e%%=*}"/*.deb | tar -x -C "$r" --no-same-owner "./${e%%=*}"
 done
 # merged-/usr links, so that the same tree also serves for an image
 for l in bin sbin lib lib64; do
