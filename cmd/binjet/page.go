@@ -97,11 +97,12 @@ func (s *adminServer) announce(cfg config.Config, guard *admin.Guard, log *slog.
 	log.Info("serving /healthz, /readyz, /metrics and the dashboard", "url", s.server.URL())
 }
 
-// attach gives the page the connection to the broker.
-func (s *adminServer) attach(nc *nats.Conn) error {
+// attach gives the page whom to ask.
+func (s *adminServer) attach(nc *nats.Conn, source dashboard.Surveyor) error {
 	if s == nil {
 		return nil
 	}
+	s.page.AttachSource(source)
 	return s.page.Attach(nc)
 }
 

@@ -115,11 +115,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer nc.Close()
-	if err := server.attach(nc); err != nil {
-		return err
-	}
 	reader, err := newReader(cfg, log, watch.ReaderHooks())
 	if err != nil {
+		return err
+	}
+	if err := server.attach(nc, reader); err != nil {
 		return err
 	}
 	if err := preflight(ctx, reader, position(ctx, cfg, nc), log); err != nil {

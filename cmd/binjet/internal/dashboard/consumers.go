@@ -1,32 +1,24 @@
 package dashboard
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/binjet/binjet/cmd/binjet/internal/status"
 	"github.com/binjet/binjet/internal/deadletter"
 )
 
-// consumerRow is a durable consumer of the stream, as the broker sees it.
+// consumerRow is a consumer of the stream, and what of its lies among the dead letters.
 type consumerRow struct {
-	Name        string
-	Subjects    string
-	Pending     uint64 // not delivered yet
-	AckPending  int    // delivered, and not acknowledged
-	AckFloor    uint64 // all up to this sequence is acknowledged
-	Redelivered int
-	Delivered   time.Time // the last one
-	Dead        uint64    // its dead letters
-	Replays     uint64    // dead letters put back for it, and not handled yet
-	Paused      bool
+	status.Consumer
+	Dead    uint64
+	Replays uint64 // dead letters put back for it, and not handled yet
 }
 
 // deadCounts are the dead letters by who gave them up.
@@ -38,7 +30,7 @@ type deadCounts struct {
 	replays map[string]uint64
 }
 
-// consumers lists the durable consumers of the stream, with what of theirs lies among the dead letters.
+// consumers lists the consumers of the stream by name.
 func (s *stream) consumers(ctx context.Context, dead deadCounts) (rows []consumerRow, err error) {
 	if err := s.connected(); err != nil {
 		return nil, err
@@ -47,21 +39,12 @@ func (s *stream) consumers(ctx context.Context, dead deadCounts) (rows []consume
 	if err != nil {
 		return nil, fmt.Errorf("look up stream %s: %w", s.name, err)
 	}
-	list := from.ListConsumers(ctx)
-	for info := range list.Info() {
-		if info.Config.Durable == "" {
-			continue
-		}
-		row := consumerRow{Name: info.Name, Pending: info.NumPending, AckPending: info.NumAckPending, AckFloor: info.AckFloor.Stream,
-			Redelivered: info.NumRedelivered, Dead: dead.by[info.Name], Replays: dead.replays[info.Name], Paused: info.Paused,
-			Subjects: cmp.Or(info.Config.FilterSubject, strings.Join(info.Config.FilterSubjects, ", "))}
-		if info.Delivered.Last != nil {
-			row.Delivered = *info.Delivered.Last
-		}
-		rows = append(rows, row)
+	found, err := status.Consumers(ctx, s.js, from)
+	for _, c := range found {
+		rows = append(rows, consumerRow{c, dead.by[c.Name], dead.replays[c.Name]})
 	}
 	slices.SortFunc(rows, func(a, b consumerRow) int { return strings.Compare(a.Name, b.Name) })
-	return rows, list.Err()
+	return rows, err
 }
 
 // deadLetters counts them without reading one.

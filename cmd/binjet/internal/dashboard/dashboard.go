@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
 	"github.com/binjet/binjet/relay"
 )
@@ -29,7 +30,7 @@ type Gate interface {
 	FormToken(r *http.Request) string
 }
 
-// Config of a Dashboard. All but Survey and Version are required.
+// Config of a Dashboard. All but Version are required.
 type Config struct {
 	Relay   Relay
 	History *History
@@ -39,8 +40,6 @@ type Config struct {
 	Stream  string
 	Prefix  string // of the subjects of events
 	Version string // of binjet
-	// Survey asks the source for its binlogs. Default: nobody is asked.
-	Survey Surveyor
 }
 
 // Dashboard is the page. It is safe for concurrent use.
@@ -50,12 +49,13 @@ type Dashboard struct {
 	seats chan struct{} // one for each stream of live updates
 
 	mu     sync.Mutex
-	stream *stream // nil until Attach
+	stream *stream  // nil until Attach
+	source Surveyor // nil until AttachSource
 
 	dead      cached[deadCounts]
 	consumers cached[[]consumerRow]
 	messages  cached[[]message]
-	survey    cached[Survey]
+	survey    cached[*binlog.Survey]
 }
 
 const (
@@ -86,6 +86,19 @@ func (d *Dashboard) Attach(nc *nats.Conn) error {
 	defer d.mu.Unlock()
 	d.stream = &stream{nc: nc, js: js, name: d.Stream, prefix: d.Prefix}
 	return nil
+}
+
+// AttachSource gives the page somebody to ask about the source. Without one it shows no binlogs.
+func (d *Dashboard) AttachSource(s Surveyor) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.source = s
+}
+
+func (d *Dashboard) surveyor() Surveyor {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.source
 }
 
 // broker is the stream; nil before Attach, which its methods know.

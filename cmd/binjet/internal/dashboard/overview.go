@@ -2,36 +2,20 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
 	"github.com/binjet/binjet/relay"
 )
 
 // Surveyor asks the source for its binlogs, and where in them a position is.
-type Surveyor func(ctx context.Context, at checkpoint.Position) (Survey, error)
-
-// Survey is what the source has of what is still to be read, for people.
-type Survey struct {
-	Server string // "MySQL 9.7.4"
-	// Behind is how much was committed since the position, in words.
-	Behind string
-	// Oldest, Needed and Newest are binlog files: the first that the server has, the one
-	// that reading on begins in, and the one that is written. Needed is "" when it is gone.
-	Oldest, Needed, Newest string
-	Files                  int
-	// Bytes are those of all files, Left those from Needed on.
-	Bytes, Left uint64
-	// Keep is how long the server keeps a file; 0 is for ever. Room is how long it keeps
-	// the needed one at least; false when that is not known or it is the one that is written.
-	Keep, Room time.Duration
-	RoomKnown  bool
-	// Missing says why there are no files to be shown, or what is lost.
-	Missing string
+// *binlog.Reader is one.
+type Surveyor interface {
+	Survey(ctx context.Context, at *checkpoint.Position) (*binlog.Survey, error)
 }
 
 // Fragments of the pages that change while one looks. Each is a template.
@@ -51,7 +35,7 @@ func fragments() []string {
 // How old an answer may be that is shown.
 const (
 	freshCounts = time.Second
-	freshSurvey = 15 * time.Second
+	freshSurvey = 30 * time.Second // MariaDB logs a line for each file that is looked into
 )
 
 // fragment collects what a fragment shows.
@@ -174,51 +158,6 @@ func (d *Dashboard) statusView() statusView {
 func ago(t time.Time) string { return span(time.Since(t).Truncate(time.Second).Seconds()) }
 
 func roundTo(v, unit float64) float64 { return float64(int64(v/unit+0.5)) * unit }
-
-// positionView is where the source was read to, and what it still has.
-type positionView struct {
-	Position, Last string
-	Committed      time.Time
-	Rows           int
-	Survey         *Survey
-	Error          string
-	// Where the needed file begins among the bytes of all, what is right of that, and
-	// where the mark is drawn; in thousandths.
-	NeededAt, Rest, Mark int
-}
-
-func (d *Dashboard) positionView(ctx context.Context) positionView {
-	status, ok := d.Relay.Status()
-	if !ok || status.Seq == 0 {
-		return positionView{}
-	}
-	c := status.Checkpoint
-	v := positionView{Position: c.Where()}
-	if c.Last != nil {
-		v.Last, v.Committed, v.Rows = c.Last.GTID.String(), c.Last.Committed, c.Last.Rows
-	}
-	if d.Survey == nil {
-		return v
-	}
-	survey, err := d.survey.get(freshSurvey, func() (Survey, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		return d.Survey(ctx, c.Position)
-	})
-	if err != nil {
-		v.Error = err.Error()
-		if errors.Is(err, context.DeadlineExceeded) {
-			v.Error = "the source does not answer within 5 seconds"
-		}
-		return v
-	}
-	v.Survey = &survey
-	if survey.Bytes > 0 {
-		v.NeededAt = int(1000 * (survey.Bytes - survey.Left) / survey.Bytes)
-		v.Rest, v.Mark = 1000-v.NeededAt, min(v.NeededAt, 995)
-	}
-	return v
-}
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	view := make(map[string]any)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
@@ -48,7 +49,7 @@ func parseViews() (*views, error) {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"number": func(n int) string { return whole(uint64(max(n, 0))) }, "whole": whole, "size": size, "clock": clock, "date": date,
+		"join": func(list []string) string { return strings.Join(list, ", ") }, "whole": whole, "size": size, "clock": clock, "date": date,
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"span": func(d time.Duration) string { return span(d.Seconds()) },
 	}

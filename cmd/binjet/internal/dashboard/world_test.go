@@ -241,7 +241,7 @@ func TestSearch(t *testing.T) {
 // TestPages: each page says what there is, and nothing of anybody's becomes markup.
 func TestPages(t *testing.T) {
 	w := newWorld(t, nil)
-	w.wants("/", 200, "No messages.", "No dead letters.", "No durable consumer", "1,234", "leader")
+	w.wants("/", 200, "No messages.", "No dead letters.", "No consumer", "1,234", "leader")
 	w.wants("/dead-letters", 200, "None found.")
 	w.wants("/dead-letters/1", 404, "There is no dead letter 1")
 	w.publish("orders.created", "<script>alert(1)</script>", `{"name":"<img src=x>"}`)
@@ -421,7 +421,7 @@ func TestConsumers(t *testing.T) {
 		t.Fatal(rows, err)
 	}
 	r := rows[0]
-	if r.Name != "billing" || r.Pending != 1 || r.AckPending != 1 || r.AckFloor != 1 || r.Dead != 1 || r.Delivered.IsZero() || r.Subjects != "p.>" {
+	if r.Name != "billing" || r.Pending != 1 || r.Unacked != 1 || r.AckFloor != 1 || r.Dead != 1 || r.LastActive.IsZero() || r.Topics[0] != "p.>" {
 		t.Errorf("%+v", r)
 	}
 }

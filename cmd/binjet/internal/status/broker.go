@@ -35,8 +35,10 @@ func (c *collector) broker(ctx context.Context, held *store.Held) {
 		return
 	}
 	s.fill(stream.CachedInfo())
-	if err := c.consumers(ctx, stream); err != nil {
+	if found, err := Consumers(ctx, js, stream); err != nil {
 		s.Error = err.Error()
+	} else {
+		c.report.Consumers = append(c.report.Consumers, found...)
 	}
 	c.deadLetters(ctx)
 	if held == nil {

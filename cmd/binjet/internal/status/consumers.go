@@ -15,8 +15,9 @@ import (
 // in no name that a user can choose.
 const readerMark = "~"
 
-// consumers lists those that last: durable ones, and ordered ones by their records.
-func (c *collector) consumers(ctx context.Context, stream jetstream.Stream) error {
+// Consumers lists those of a stream that last: durable ones, and ordered ones by their
+// records. It changes nothing.
+func Consumers(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream) (found []Consumer, err error) {
 	readers := make(map[string]*jetstream.ConsumerInfo)
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
@@ -24,20 +25,20 @@ func (c *collector) consumers(ctx context.Context, stream jetstream.Stream) erro
 		case strings.Contains(info.Name, readerMark):
 			readers[info.Name] = info
 		case info.Config.Durable != "":
-			c.report.Consumers = append(c.report.Consumers, durable(info))
+			found = append(found, durable(info))
 		}
 	}
 	if err := list.Err(); err != nil {
-		return fmt.Errorf("list the consumers: %w", err)
+		return nil, fmt.Errorf("list the consumers: %w", err)
 	}
-	ordered, err := consumer.OrderedConsumers(ctx, c.js, c.Stream)
+	ordered, err := consumer.OrderedConsumers(ctx, js, stream.CachedInfo().Config.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i := range ordered {
-		c.report.Consumers = append(c.report.Consumers, summed(&ordered[i], readers))
+		found = append(found, summed(&ordered[i], readers))
 	}
-	return nil
+	return found, nil
 }
 
 func durable(info *jetstream.ConsumerInfo) Consumer {
