@@ -97,6 +97,14 @@ func (s *adminServer) announce(cfg config.Config, guard *admin.Guard, log *slog.
 	log.Info("serving /healthz, /readyz, /metrics and the dashboard", "url", s.server.URL())
 }
 
+// URL is where it is served; "" for nowhere.
+func (s *adminServer) URL() string {
+	if s == nil {
+		return ""
+	}
+	return s.server.URL()
+}
+
 // attach gives the page whom to ask.
 func (s *adminServer) attach(nc *nats.Conn, source dashboard.Surveyor) error {
 	if s == nil {

@@ -100,6 +100,12 @@ func stopped(log *slog.Logger, err error) error {
 }
 
 func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	return runAnnounced(ctx, cfg, log, func(string) error { return nil })
+}
+
+// runAnnounced calls up with the address of the admin server ("" for none) once all is
+// found to be as it should, and the relay begins.
+func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up func(url string) error) error {
 	b := currentBuild()
 	log.Info("binjet starts", "version", b.Version, "config", cmp.Or(cfg.File, "environment and flags only"), "source", cfg.Source.Name, "database", cfg.Database.Addr, "stream", cfg.Stream.Name)
 
@@ -137,6 +143,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer stopSurvey()
+	if err := up(server.URL()); err != nil {
+		return err
+	}
 	return natsError(nc, r.Run(ctx))
 }
 

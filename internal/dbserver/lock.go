@@ -37,3 +37,20 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		}
 	}
 }
+
+// TryLock takes the lock of that name among all processes, or reports that another
+// one holds it. The lock ends with the process at the latest. The file stays.
+func TryLock(path string) (unlock func(), ok bool, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, false, fmt.Errorf("open lock: %w", err)
+	}
+	if ok, err = tryLock(f); err != nil || !ok {
+		_ = f.Close()
+		if err != nil {
+			err = fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil, false, err
+	}
+	return func() { _ = f.Close() }, true, nil
+}

@@ -118,7 +118,7 @@ type statusView struct {
 	Class         string // ok, wait or bad
 	Me            bool   // this process leads
 	Since, Held   string // for how long it has the role, and the leader leads
-	Age           string // of the checkpoint
+	Age           string // of the checkpoint; "" below a second
 	Lag, Rate     string
 	Stream        string
 	SnapshotShare int
@@ -143,7 +143,9 @@ func (d *Dashboard) statusView() statusView {
 		v.Held = ago(*v.LeaderSince)
 	}
 	if c := v.Checkpoint; c != nil {
-		v.Age = span(roundTo(c.AgeSeconds, 0.1))
+		if c.AgeSeconds >= 1 {
+			v.Age = span(roundTo(c.AgeSeconds, 0.1))
+		}
 		if c.Snapshot != nil {
 			v.SnapshotShare = int(c.Snapshot.EstimatedPercent)
 		}
