@@ -38,7 +38,10 @@ func Instrument(cfg *consumer.Config) *Metrics {
 	m.redeliveries = keep(m, prometheus.NewCounter(opts(labels, "redeliveries_total", "Those of them that had come before: retries, messages handed back, lost acknowledgements, processes that died.")))
 	m.outcomes = keep(m, prometheus.NewCounterVec(opts(labels, "outcomes_total",
 		"How messages ended: handled, duplicate (the inbox knew it), retried, deferred (it comes back and no attempt is counted), dead-lettered, ignored, skipped, expired. handler is the pattern, empty where none was asked."), []string{"handler", "outcome"}))
-	m.dead = keep(m, prometheus.NewCounterVec(opts(labels, "dead_letters_total", "Messages given up, by why: attempts (there were too many), discarded (by the handler), undecodable (no event of the outbox)."), []string{"handler", "reason"}))
+	m.dead = keep(m, prometheus.NewCounterVec(opts(labels, "dead_letters_total", "Messages given up, by why: attempts (there were too many), discarded (by the handler, or its payload can't be decoded), undecodable (no event of the outbox), unknown (nothing here knows its topic or type)."), []string{"reason"}))
+	for _, why := range []string{reasonAttempts, reasonDiscarded, reasonUndecodable, reasonUnknown} {
+		m.dead.WithLabelValues(why) // from the start: no increase is seen of what has just appeared
+	}
 	m.waits = keep(m, prometheus.NewCounter(opts(labels, "inbox_waits_total", "How often a message had to wait because the inbox could not be asked.")))
 	m.opened = keep(m, prometheus.NewCounter(opts(labels, "breaker_opened_total", "How often the circuit breaker opened.")))
 	m.latency = keep(m, prometheus.NewHistogramVec(histogram(labels, "commit_to_handled_seconds",
@@ -92,7 +95,7 @@ func (m *Metrics) settled(msg *consumer.Message, out consumer.Outcome) {
 	}
 	switch out.Kind {
 	case consumer.DeadLettered:
-		m.dead.WithLabelValues(msg.Handler, reason(out.Err)).Inc()
+		m.dead.WithLabelValues(reason(out.Err)).Inc()
 	case consumer.Handled:
 		if from := due(msg); !from.IsZero() && msg.Replayed == 0 {
 			m.latency.WithLabelValues(msg.Handler).Observe(max(0, time.Since(from).Seconds()))
@@ -108,16 +111,24 @@ func due(msg *consumer.Message) time.Time {
 	return msg.CreatedAt
 }
 
+// Why a message became a dead letter.
+const (
+	reasonAttempts    = "attempts"
+	reasonDiscarded   = "discarded"
+	reasonUndecodable = "undecodable"
+	reasonUnknown     = "unknown"
+)
+
 func reason(err error) string {
 	switch {
 	case errors.Is(err, consumer.ErrDiscarded):
-		return "discarded"
+		return reasonDiscarded
 	case errors.Is(err, consumer.ErrUndecodable):
-		return "undecodable"
+		return reasonUndecodable
 	case errors.Is(err, consumer.ErrUnknownType), errors.Is(err, consumer.ErrNoHandler):
-		return "unknown"
+		return reasonUnknown
 	}
-	return "attempts"
+	return reasonAttempts
 }
 
 // Describe implements prometheus.Collector.
