@@ -83,6 +83,10 @@ image: ## Build the images of docker-compose.yml from binaries that this machine
 	docker build -q -f deploy/Dockerfile --target prebuilt -t $(IMAGE) .
 	docker build -q -f examples/shop/Dockerfile --target prebuilt -t $(SHOP_IMAGE) .
 
+.PHONY: release
+release: ## Archives of binjet for each platform, and their checksums, in dist/; VERSION=v1.2.3
+	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) bash deploy/release.sh
+
 .PHONY: ci
 ci: ## What decides whether a change lands
 	bash .ci/run
