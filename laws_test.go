@@ -59,6 +59,7 @@ func laws() map[string]law {
 		"consumer/consumerprom": {own: []string{".", "consumer", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime, promClient}},
 
 		"consumer/inbox": {own: []string{".", "consumer"}, modules: []string{natsGo}},
+		"internal/prune": {own: []string{".", "checkpoint"}},
 		"cmd/binjet":     {process: true},
 	}
 }
