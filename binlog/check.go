@@ -218,14 +218,7 @@ func (r *Reader) grantFindings(s *session, srv *Server, snapshot bool) ([]Findin
 	}
 	var list []Finding
 	need := func(privilege string, on table, object string) {
-		f := Finding{Name: "grant " + privilege, OK: grants.has(privilege, on), Detail: account + " has it"}
-		if on.name != "" {
-			f.Name += " on " + on.String()
-		}
-		if !f.OK {
-			f.Detail, f.Fix = account+" does not have it", fmt.Sprintf("GRANT %s ON %s TO %s;", privilege, object, account)
-		}
-		list = append(list, f)
+		list = append(list, grants.finding(privilege, on, object, account))
 	}
 	need("REPLICATION SLAVE", table{}, "*.*")
 	if srv.withoutGTIDs() {

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/binjet/binjet/checkpoint"
@@ -85,6 +86,18 @@ func (list grants) has(privilege string, t table) bool {
 		}
 	}
 	return false
+}
+
+// finding says whether a privilege is held on t, by the object that a GRANT names.
+func (list grants) finding(privilege string, on table, object, account string) Finding {
+	f := Finding{Name: "grant " + privilege, OK: list.has(privilege, on), Detail: account + " has it"}
+	if on.name != "" {
+		f.Name += " on " + on.String()
+	}
+	if !f.OK {
+		f.Detail, f.Fix = account+" does not have it", fmt.Sprintf("GRANT %s ON %s TO %s;", privilege, object, account)
+	}
+	return f
 }
 
 func (g grant) covers(t table) bool {

@@ -58,7 +58,7 @@ func check(ctx context.Context, cmd *cobra.Command, p process, cfg config.Config
 		defer nc.Close()
 		at = position(ctx, cfg, nc)
 	}
-	source := checkSource(ctx, reader, at)
+	source := checkSource(ctx, cfg, reader, at)
 	var verify verifier = reader.Verify
 	if countFailed(source) > 0 {
 		verify = nil
@@ -159,8 +159,8 @@ func (s checkSide) print(w io.Writer, kind string) {
 	}
 }
 
-func checkSource(ctx context.Context, reader *binlog.Reader, at *checkpoint.Position) []binlog.Finding {
-	findings, err := checkReader(ctx, reader, at)
+func checkSource(ctx context.Context, cfg config.Config, reader *binlog.Reader, at *checkpoint.Position) []binlog.Finding {
+	findings, err := checkReader(ctx, cfg, reader, at)
 	if err == nil {
 		return findings
 	}

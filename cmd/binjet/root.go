@@ -48,7 +48,7 @@ break a promise (a gap, a divergence): an operator must decide.`,
 	}
 	addOutput(root)
 	root.AddGroup(groups()...)
-	add(root, groupOperate, newRun(p))
+	add(root, groupOperate, newRun(p), newPrune(p))
 	add(root, groupInspect, newStatus(p), newHealthcheck(p), newVersion())
 	add(root, groupRepair, newDLQ(p))
 	add(root, groupSetUp, newDev(p), newInit(p), newCheck(p), newSchema(p), newConfig(p))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -128,7 +129,7 @@ func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up f
 	if err := server.attach(nc, reader); err != nil {
 		return err
 	}
-	if err := preflight(ctx, reader, position(ctx, cfg, nc), log); err != nil {
+	if err := preflight(ctx, cfg, reader, position(ctx, cfg, nc), log); err != nil {
 		return err
 	}
 	rc := relayConfig(cfg, nc, reader, log)
@@ -143,6 +144,11 @@ func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up f
 		return err
 	}
 	defer stopSurvey()
+	stopPruning, err := startPruning(ctx, cfg, nc, watch, log)
+	if err != nil {
+		return err
+	}
+	defer stopPruning()
 	if err := up(server.URL()); err != nil {
 		return err
 	}
@@ -175,20 +181,32 @@ func position(ctx context.Context, cfg config.Config, nc *nats.Conn) *checkpoint
 	return &held.Position
 }
 
-// checkReader asks the source for what beginning needs, or reading on behind at.
-func checkReader(ctx context.Context, reader *binlog.Reader, at *checkpoint.Position) ([]binlog.Finding, error) {
+// checkReader asks the source for what beginning needs, or reading on behind at, and
+// for what pruning needs where it is on.
+func checkReader(ctx context.Context, cfg config.Config, reader *binlog.Reader, at *checkpoint.Position) (findings []binlog.Finding, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if at == nil {
-		return reader.Check(ctx)
+		findings, err = reader.Check(ctx)
+	} else {
+		findings, err = reader.CheckAt(ctx, *at)
 	}
-	return reader.CheckAt(ctx, *at)
+	if err != nil || cfg.Retention.Keep == 0 {
+		return findings, err
+	}
+	more, err := reader.CheckPrune(ctx)
+	for _, f := range more {
+		if !slices.ContainsFunc(findings, func(have binlog.Finding) bool { return have.Name == f.Name }) {
+			findings = append(findings, f)
+		}
+	}
+	return findings, err
 }
 
 // preflight asks the source for everything that reading needs, and logs what is
 // missing with its mend.
-func preflight(ctx context.Context, reader *binlog.Reader, at *checkpoint.Position, log *slog.Logger) error {
-	findings, err := checkReader(ctx, reader, at)
+func preflight(ctx context.Context, cfg config.Config, reader *binlog.Reader, at *checkpoint.Position, log *slog.Logger) error {
+	findings, err := checkReader(ctx, cfg, reader, at)
 	if err != nil {
 		return sourceError(findings, err)
 	}

@@ -71,7 +71,7 @@ func schemaValidate(ctx context.Context, cmd *cobra.Command, p process, cfg conf
 	defer db.Close()
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
-	read, err := checkReader(ctx, reader, nil)
+	read, err := checkReader(ctx, cfg, reader, nil)
 	if err != nil {
 		return failed(sourceError(read, err))
 	}

@@ -78,7 +78,7 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, args ...string) *world {
 	w.env = []string{
 		"BINJET_SOURCE_NAME=shop", "BINJET_SOURCE_START=earliest", "BINJET_SOURCE_DSN=" + srv.DSN("shop"),
 		"BINJET_NATS_URL=" + w.nats.URL(), "BINJET_HTTP_LISTEN=", "BINJET_LOG_FORMAT=json",
-		"BINJET_RELAY_HEARTBEAT=" + heartbeat.String(), "BINJET_RELAY_COMMIT_TIMEOUT=500ms",
+		"BINJET_RELAY_HEARTBEAT=" + heartbeat.String(), "BINJET_RELAY_COMMIT_TIMEOUT=2s",
 	}
 	return w
 }

@@ -16,6 +16,7 @@ import (
 // everything is a watch that has something to say by each of its metrics.
 func everything() *bench {
 	b := newBench()
+	pruned(b)
 	b.status.Checkpoint.Last = &checkpoint.Last{Committed: b.clock}
 	b.status.Checkpoint.Snapshot = &checkpoint.Snapshot{Begun: true}
 	b.RelayHooks().Role(relay.Leader)

@@ -23,12 +23,13 @@ import (
 //   - secret: "true" hides its value wherever it is shown
 //   - reload: "true" for what SIGHUP changes while the process runs
 type Config struct {
-	Source Source `key:"source"`
-	NATS   NATS   `key:"nats"`
-	Stream Stream `key:"stream"`
-	Relay  Relay  `key:"relay"`
-	HTTP   HTTP   `key:"http"`
-	Log    Log    `key:"log"`
+	Source    Source    `key:"source"`
+	NATS      NATS      `key:"nats"`
+	Stream    Stream    `key:"stream"`
+	Relay     Relay     `key:"relay"`
+	Retention Retention `key:"retention"`
+	HTTP      HTTP      `key:"http"`
+	Log       Log       `key:"log"`
 
 	// File is the one that was read, "" for none. Database and Broker are what the
 	// keys above amount to: parsed, with the secrets read from their files.
@@ -127,6 +128,14 @@ type Relay struct {
 	HandOver      time.Duration `key:"hand_over" default:"0s" help:"how long the leader may be unable to reach the source before it lets another relay try; 0 is ten heartbeats"`
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2s" help:"wait for the answer to a commit before the stream is asked what happened" danger:"shorter than the broker needs, and the stream is asked after every commit"`
 	Instance      string        `key:"instance" help:"name of this process, unique among the source's relays (default: host:pid:random)" danger:"two processes of one name can't be told apart in the log; the broker still lets one write only"`
+}
+
+// Retention is how long rows stay in the outbox tables.
+type Retention struct {
+	Keep      time.Duration `key:"keep" default:"0s" help:"age, by created_at, up to which rows stay in the outbox tables; older ones that are safely in the stream are pruned by the leader; 0 prunes nothing" danger:"rows are what mends purged binlogs (source.on_gap) and a lost stream: keep them for longer than binlogs are kept; needs SELECT and DELETE on the tables"`
+	Interval  time.Duration `key:"interval" default:"1m" help:"pause between two rounds of pruning"`
+	BatchRows int           `key:"batch_rows" default:"500" unit:"rows" help:"rows that one DELETE, which is a transaction, takes at most; 1 to 5000" danger:"large transactions make replicas lag"`
+	Pause     time.Duration `key:"pause" default:"100ms" help:"pause between two DELETEs; with retention.batch_rows it bounds the rate" danger:"too long for what is inserted, and the tables grow: see binjet_prune_oldest_kept_timestamp_seconds"`
 }
 
 // HTTP is the admin server.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/prune"
 )
 
 // validate checks what the libraries would refuse later, so that every fault is
@@ -21,7 +22,17 @@ func (l *loader) validate() {
 	l.validateMapping()
 	l.validateNATS()
 	l.validateStream()
+	l.validateRetention()
 	l.validateProcess()
+}
+
+func (l *loader) validateRetention() {
+	r := &l.cfg.Retention
+	l.faultIf(r.Keep < 0, "retention.keep", "%s is negative: 0 prunes nothing", r.Keep)
+	l.faultIf(r.Keep > 0 && l.cfg.Source.Columns.CreatedAt == "-", "retention.keep", "is set, but source.columns.created_at is -: no column says how old a row is")
+	l.faultIf(r.Interval < 0, "retention.interval", "%s is negative", r.Interval)
+	l.faultIf(r.BatchRows < 1 || r.BatchRows > prune.MaxBatchRows, "retention.batch_rows", "%d is not 1 to %d", r.BatchRows, prune.MaxBatchRows)
+	l.faultIf(r.Pause < 0, "retention.pause", "%s is negative", r.Pause)
 }
 
 func (l *loader) faultIf(bad bool, key, format string, args ...any) {
