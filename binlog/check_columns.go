@@ -77,8 +77,7 @@ const (
 	toBlob = modify + "LONGBLOB"
 	toTime = modify + "TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"
 
-	fixID = "map a column that is unique for ever (source.columns.id); a table that has none can get one: " +
-		"ADD COLUMN event_id CHAR(36) CHARACTER SET ascii NOT NULL DEFAULT (UUID()), ADD UNIQUE (event_id)"
+	fixID = "map a column that is unique for ever (source.columns.id); docs/existing-tables.md has the statements that give a table one"
 )
 
 // unsuitable says why a column can't be read from the binlog for a role, and what

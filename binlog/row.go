@@ -32,8 +32,10 @@ func (l *layout) message(row []any, skipped []int, committed time.Time) (m binje
 	m.CreatedAt = r.time(l.createdAt, committed)
 	problem := r.complete(&m, headers)
 	switch {
+	case r.table:
+		m, fault = bad(r.problem, "Give the column a type that can be read, or map another one: binjet check names both", true)
 	case r.problem != "":
-		m, fault = bad(r.problem, "Mend what writes such rows; the outbox table that binjet init creates has the right types", r.table)
+		m, fault = bad(r.problem, "Mend what writes such rows", false)
 	case problem != "":
 		m, fault = bad(problem, "Mend what writes such rows: the producer library refuses them before they are inserted", false)
 	default:
