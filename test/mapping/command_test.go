@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,16 +17,6 @@ import (
 	"github.com/binjet/binjet/internal/natstest"
 )
 
-// build builds the binjet command into a directory of the test's.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "binjet")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		t.Fatalf("build the command: %v\n%s", err, out)
-	}
-	return bin
-}
-
 // command is binjet with a broker of its own.
 type command struct {
 	bin string
@@ -35,8 +24,10 @@ type command struct {
 	js  jetstream.JetStream
 }
 
-func newCommand(t *testing.T, bin string, w *world, env map[string]string) *command {
+func newCommand(t *testing.T, w *world, env map[string]string) *command {
 	t.Helper()
+	bin, err := shared.command()
+	must(t, err)
 	broker := natstest.Start(t)
 	js, err := jetstream.New(broker.Connect(t))
 	must(t, err)

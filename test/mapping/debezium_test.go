@@ -28,9 +28,8 @@ const (
 // go to the stream as documented, byte for byte the same by a snapshot and by the
 // binlog; a row that leaves a hole in the topic lies in the dead-letter stream.
 func TestDebezium(t *testing.T) {
-	bin := build(t)
 	eachFlavor(t, func(t *testing.T, w *world) {
-		c := newCommand(t, bin, w, map[string]string{"BINJET_SOURCE_PRESET": "debezium", "BINJET_SOURCE_HEADERS": "type:eventType,tenant?"})
+		c := newCommand(t, w, map[string]string{"BINJET_SOURCE_PRESET": "debezium", "BINJET_SOURCE_HEADERS": "type:eventType,tenant?"})
 		tables := []string{"outbox", "outbox_binary"}
 		w.exec(t, `CREATE TABLE outbox_binary (id BINARY(16) PRIMARY KEY, aggregatetype VARCHAR(255) NOT NULL, aggregateid BIGINT NOT NULL,
 			type VARCHAR(255), payload JSON, tenant BIGINT UNSIGNED) ENGINE=InnoDB CHARACTER SET utf8mb4`)
@@ -95,9 +94,8 @@ func compare(t *testing.T, start, id string, got *nats.Msg, want nats.Msg) {
 // TestTemplatesAreCheckedAtTheStart: what can be told without the database is a
 // fault of the configuration; an unknown column, a finding of check, and run does not begin.
 func TestTemplatesAreCheckedAtTheStart(t *testing.T) {
-	bin := build(t)
 	eachFlavor(t, func(t *testing.T, w *world) {
-		c := newCommand(t, bin, w, map[string]string{"BINJET_SOURCE_PRESET": "debezium"})
+		c := newCommand(t, w, map[string]string{"BINJET_SOURCE_PRESET": "debezium"})
 		c.succeeds(t, "init")
 		for _, tt := range []struct {
 			command, key, value string

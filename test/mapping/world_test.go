@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,8 @@ import (
 type servers struct {
 	mysql, mariadb func() (*dbserver.Server, error)
 	schemas        atomic.Int32
+	dir            string
+	command        func() (string, error) // builds it once
 
 	mu      sync.Mutex
 	started []*dbserver.Server
@@ -47,11 +51,25 @@ func newServers() *servers {
 		})
 	}
 	s.mysql, s.mariadb = start(dbserver.MySQL), start(dbserver.MariaDB)
+	s.command = sync.OnceValues(func() (string, error) {
+		bin := filepath.Join(s.dir, "binjet")
+		out, err := exec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("build the command: %w\n%s", err, out)
+		}
+		return bin, err
+	})
 	return s
 }
 
 func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "binjet-mapping-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	shared.dir = dir
 	code := m.Run()
+	_ = os.RemoveAll(dir)
 	for _, srv := range shared.started {
 		_ = srv.Close()
 	}
