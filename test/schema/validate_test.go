@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -9,14 +10,14 @@ import (
 // beside it.
 func TestValidate(t *testing.T) {
 	eachFlavor(t, func(t *testing.T, w *world) {
-		for _, c := range []struct {
+		damages := []struct {
 			name, damage string
-			faults       string // their names
-			words        string // in the detail of the first
+			fault        string // its name
+			words        string // in its detail
 		}{
 			{"dropped column", "DROP COLUMN headers", "column headers", "no such column"},
 			{"number", "MODIFY topic INT NOT NULL", "column topic", "must be text"},
-			{"BINARY", "MODIFY message_key BINARY(40) NULL", "column message_key", ""},
+			{"BINARY", "MODIFY message_key BINARY(40) NULL", "column message_key", "binary"},
 			{"short topic", "MODIFY topic VARCHAR(30) CHARACTER SET ascii COLLATE ascii_bin NOT NULL", "column topic", "takes 30"},
 			{"latin1", "MODIFY message_key VARCHAR(255) CHARACTER SET latin1", "column message_key", "not UTF-8"},
 			{"utf16", "MODIFY topic VARCHAR(255) CHARACTER SET utf16 NOT NULL", "column topic", "character set"},
@@ -28,20 +29,27 @@ func TestValidate(t *testing.T) {
 			{"no key", "DROP PRIMARY KEY", "primary key", "there is none"},
 			{"another key", "DROP PRIMARY KEY, ADD PRIMARY KEY (topic)", "primary key", "(topic)"},
 			{"MyISAM", "ENGINE=MyISAM", "engine", "not transactional"},
-		} {
-			w.exec(t, "DROP TABLE IF EXISTS outbox")
-			w.want(t, 0, nil, "schema", "up")
-			w.exec(t, "ALTER TABLE outbox "+c.damage)
-			faults := w.validate(t)
-			found, ok := faults[c.faults]
-			if len(faults) != 1 || !ok || !strings.Contains(found.Detail, c.words) {
-				t.Errorf("%s: found %v, want %s: %s", c.name, faults, c.faults, c.words)
+		}
+		var tables []string
+		for i := range damages {
+			tables = append(tables, fmt.Sprintf("t%d", i))
+		}
+		arg := "--tables=" + strings.Join(tables, ",")
+		w.want(t, 0, nil, "schema", "up", arg)
+		for i, c := range damages {
+			w.exec(t, "ALTER TABLE "+tables[i]+" "+c.damage)
+		}
+		found := w.validateEach(t, arg)
+		for i, c := range damages {
+			fault, ok := found[tables[i]][c.fault]
+			if len(found[tables[i]]) != 1 || !ok || !strings.Contains(fault.Detail, c.words) {
+				t.Errorf("%s: found %v, want %s: %s", c.name, found[tables[i]], c.fault, c.words)
 				continue
 			}
-			w.exec(t, strings.TrimSuffix(found.Fix, ";"))
-			if left := w.validate(t); len(left) > 0 {
-				t.Errorf("%s: %s leaves %v", c.name, found.Fix, left)
-			}
+			w.exec(t, strings.TrimSuffix(fault.Fix, ";"))
+		}
+		for i, left := range w.validateEach(t, arg) {
+			t.Errorf("the fix of table %s leaves %v", i, left)
 		}
 	})
 }

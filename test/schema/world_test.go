@@ -230,23 +230,39 @@ type check struct {
 	OK                         bool
 }
 
-// validate returns what does not pass, by name.
+// validate returns what does not pass of the one table, by name.
 func (w *world) validate(t *testing.T, args ...string) map[string]check {
+	t.Helper()
+	for _, faults := range w.validateEach(t, args...) {
+		return faults
+	}
+	return nil
+}
+
+// validateEach returns what does not pass, by table and name.
+func (w *world) validateEach(t *testing.T, args ...string) map[string]map[string]check {
 	t.Helper()
 	r := w.binjet(t, append([]string{"schema", "validate", "-o", "json"}, args...)...)
 	var report struct {
-		Tables []struct{ Checks []check }
+		Tables []struct {
+			Name   string
+			Checks []check
+		}
 		Failed int
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != min(report.Failed, 1) {
 		t.Fatalf("%v: %s", err, r)
 	}
-	faults := make(map[string]check)
+	faults := make(map[string]map[string]check)
 	for _, table := range report.Tables {
 		for _, c := range table.Checks {
-			if !c.OK {
-				faults[c.Name] = c
+			if c.OK {
+				continue
 			}
+			if faults[table.Name] == nil {
+				faults[table.Name] = make(map[string]check)
+			}
+			faults[table.Name][c.Name] = c
 		}
 	}
 	return faults

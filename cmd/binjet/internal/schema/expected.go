@@ -73,6 +73,8 @@ func (d definition) differences(have Column) (fault, warning string) {
 func (d definition) textDiffers(have Column) (fault, warning string) {
 	charset, _, _ := strings.Cut(have.Collation, "_")
 	switch {
+	case !have.holdsText():
+		return "it must be text", ""
 	case have.Length < d.size:
 		return fmt.Sprintf("it takes %d characters, and there may be %d", have.Length, d.size), ""
 	case have.Collation == d.collation:
@@ -87,12 +89,23 @@ func (d definition) textDiffers(have Column) (fault, warning string) {
 
 func (d definition) binaryDiffers(have Column) (fault, warning string) {
 	switch {
-	case have.Collation != "" || have.Kind == "json":
+	case have.Kind == "json" || have.holdsText() && have.Collation != "":
 		return "", "it takes text only, and a JSON column stores it in a form of its own"
+	case !have.holdsText():
+		return "it must be binary", ""
 	case have.Length < longblob:
 		return fmt.Sprintf("it takes %d bytes, and a larger event can't be inserted", have.Length), ""
 	}
 	return "", ""
+}
+
+// holdsText reports whether text or bytes are stored as they are.
+func (c Column) holdsText() bool {
+	switch c.Kind {
+	case "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "varbinary", "tinyblob", "blob", "mediumblob", "longblob":
+		return true
+	}
+	return false
 }
 
 func (d definition) timeDiffers(have Column) (fault, warning string) {

@@ -122,6 +122,8 @@ func TestValidate(t *testing.T) {
 		{"no column", func(l *Live) { delete(l.Columns, "topic") }, "", "column topic", true,
 			"ALTER TABLE `shop`.`outbox` ADD COLUMN topic VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL;"},
 		{"short", change("topic", func(c *Column) { c.Length = 64 }), "", "column topic", true, "MODIFY COLUMN topic VARCHAR(255)"},
+		{"number", change("topic", func(c *Column) { c.Kind, c.Length, c.Collation = "int", 0, "" }), "", "column topic", true, "VARCHAR(255)"},
+		{"number of a payload", change("payload", func(c *Column) { c.Kind, c.Length = "int", 0 }), "", "column payload", true, "LONGBLOB NOT NULL;"},
 		{"long", change("id", func(c *Column) { c.Length = 255 }), "", "column id", false, ""},
 		{"utf8mb3", change("message_key", func(c *Column) { c.Collation = "utf8mb3_bin" }), "", "column message_key", true, "utf8mb4"},
 		{"latin1, where only ASCII is", change("id", func(c *Column) { c.Collation = "latin1_swedish_ci" }), "", "column id", false, "binjet makes it ascii_bin"},
