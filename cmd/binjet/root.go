@@ -47,6 +47,7 @@ break a promise (a gap, a divergence): an operator must decide.`,
 		},
 	}
 	addOutput(root)
+	addOperator(root, p)
 	root.AddGroup(groups()...)
 	add(root, groupOperate, newRun(p), newPrune(p))
 	add(root, groupInspect, newStatus(p), newHealthcheck(p), newVersion())
@@ -79,4 +80,10 @@ func add(root *cobra.Command, group string, commands ...*cobra.Command) {
 		c.GroupID = group
 		root.AddCommand(c)
 	}
+}
+
+// addOperator adds what is for the operator of a source that runs.
+func addOperator(root *cobra.Command, p process) {
+	add(root, groupInspect, newVerify(p), newTail(p))
+	add(root, groupRepair, newPosition(p))
 }

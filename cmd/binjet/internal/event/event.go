@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/cmd/binjet/internal/payload"
 	"github.com/binjet/binjet/consumer"
@@ -83,3 +85,30 @@ func HeaderLines(h binjet.Headers) string {
 
 // Indent puts every line two places in.
 func Indent(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
+
+// FromStream makes one of a message as the stream has it. What the headers do not
+// say stays empty: also what no relay published is shown.
+func FromStream(msg jetstream.Msg, meta *jetstream.MsgMetadata, prefix string, partitioned bool) Event {
+	h := msg.Headers()
+	e := Event{ID: h.Get(binjet.HeaderID), Topic: h.Get(binjet.HeaderTopic), Key: h.Get(binjet.HeaderKey), Source: h.Get(binjet.HeaderSource),
+		Tx: h.Get(binjet.HeaderTx), TxIndex: h.Get(binjet.HeaderTxIndex), Published: meta.Timestamp, Sequence: meta.Sequence.Stream,
+		Subject: msg.Subject(), ContentType: h.Get(binjet.HeaderContentType), Bytes: len(msg.Data())}
+	if e.Topic == "" {
+		e.Topic = strings.TrimPrefix(e.Subject, prefix+".")
+		if partitioned {
+			_, e.Topic, _ = strings.Cut(e.Topic, ".")
+		}
+	}
+	e.Created, _ = time.Parse(time.RFC3339Nano, h.Get(binjet.HeaderCreatedAt))
+	for name, values := range h {
+		if binjet.ReservedHeader(name) || name == binjet.HeaderContentType {
+			continue
+		}
+		if e.Headers == nil {
+			e.Headers = make(binjet.Headers)
+		}
+		e.Headers[name] = values
+	}
+	e.Payload = payload.Read(e.ContentType, msg.Data())
+	return e
+}
