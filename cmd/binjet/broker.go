@@ -24,6 +24,7 @@ func connectNATS(cfg config.Config, log *slog.Logger, watch *admin.Watch) (*nats
 	b := &broker{log: log, watch: watch}
 	opts := []nats.Option{
 		nats.Name("binjet " + cfg.Source.Name),
+		nats.CustomInboxPrefix(cfg.NATS.InboxPrefix),
 		nats.RetryOnFailedConnect(false),
 		nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1),

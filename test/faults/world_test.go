@@ -22,6 +22,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/internal/leastprivilege"
 	"github.com/binjet/binjet/internal/natstest"
 )
 
@@ -48,6 +49,7 @@ func TestMain(m *testing.M) {
 const heartbeat = 150 * time.Millisecond
 
 // world is a database server, a broker and any number of streamers between them.
+// The streamers have the accounts of docs/security.md, and no right beyond these.
 type world struct {
 	t    *testing.T
 	srv  *dbserver.Server
@@ -73,7 +75,7 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, env ...string) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, srv: srv, nats: natstest.Start(t), db: open(t, srv.DSN(""))}
+	w := &world{t: t, srv: srv, nats: natstest.Start(t, leastprivilege.OpenBroker(t)), db: open(t, srv.DSN(""))}
 	w.exec("CREATE DATABASE shop")
 	w.db = open(t, srv.DSN("shop"))
 	outbox, err := binjet.OutboxSQL("outbox")
@@ -81,12 +83,28 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, env ...string) *world {
 		t.Fatal(err)
 	}
 	w.exec(outbox)
-	w.env = append([]string{
-		"BINJET_SOURCE_NAME=shop", "BINJET_SOURCE_START=earliest", "BINJET_SOURCE_DSN=" + srv.DSN("shop"),
-		"BINJET_NATS_URL=" + w.nats.URL(), "BINJET_HTTP_LISTEN=", "BINJET_LOG_FORMAT=json",
-		"BINJET_RELAY_HEARTBEAT=" + heartbeat.String(), "BINJET_RELAY_COMMIT_TIMEOUT=500ms",
-	}, env...)
+	w.init()
+	for _, grant := range leastprivilege.Grants(t, "streamer") {
+		w.exec(grant)
+	}
+	w.env = append(leastprivilege.Env("streamer"),
+		"BINJET_STREAM_MANAGE=false", "BINJET_SOURCE_DSN=binjet:"+leastprivilege.Password+"@tcp("+srv.Addr()+")/shop",
+		"BINJET_SOURCE_NAME=shop", "BINJET_SOURCE_START=earliest",
+		"BINJET_NATS_URL="+w.nats.URL(), "BINJET_HTTP_LISTEN=", "BINJET_LOG_FORMAT=json",
+		"BINJET_RELAY_HEARTBEAT="+heartbeat.String(), "BINJET_RELAY_COMMIT_TIMEOUT=500ms")
+	w.env = append(w.env, env...)
 	return w
+}
+
+// init makes the streams, which the streamers have no right to.
+func (w *world) init() {
+	w.t.Helper()
+	cmd := exec.Command(streamer, "init")
+	cmd.Env = append(os.Environ(), "BINJET_SOURCE_NAME=shop", "BINJET_SOURCE_DSN="+w.srv.DSN("shop"), "BINJET_NATS_URL="+w.nats.URL())
+	cmd.Dir = w.t.TempDir()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("init: %v\n%s", err, out)
+	}
 }
 
 func open(t *testing.T, dsn string) *sql.DB {

@@ -111,6 +111,7 @@ type NATS struct {
 	Token        Secret   `key:"token" secret:"true" help:"token"`
 	TokenFile    string   `key:"token_file" type:"path" help:"file that holds the token; it is read again at each connect"`
 	TLS          TLS      `key:"tls"`
+	InboxPrefix  string   `key:"inbox_prefix" default:"_INBOX" help:"replies come on subjects below it; one of its own for each user keeps users from reading each other's" danger:"the user has to have the right to subscribe to <prefix>.>, or nothing is answered"`
 }
 
 // Stream is where events go.

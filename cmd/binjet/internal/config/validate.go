@@ -102,6 +102,9 @@ func (l *loader) validateTables() {
 
 // validateNATS never shows an URL, since it may hold a password.
 func (l *loader) validateNATS() {
+	if err := binjet.CheckTopic(l.cfg.NATS.InboxPrefix); err != nil {
+		l.fault("nats.inbox_prefix", "%s", strings.Replace(err.Error(), "topic ", "", 1))
+	}
 	urls := l.cfg.NATS.URL
 	l.faultIf(len(urls) == 0, "nats.url", "is empty: write nats://host:4222")
 	for i, raw := range urls {
