@@ -24,7 +24,6 @@ func connectNATS(cfg config.Config, log *slog.Logger, watch *admin.Watch) (*nats
 	b := &broker{log: log, watch: watch}
 	opts := []nats.Option{
 		nats.Name("binjet " + cfg.Source.Name),
-		nats.CustomInboxPrefix(cfg.NATS.InboxPrefix),
 		nats.RetryOnFailedConnect(false),
 		nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1),
@@ -36,6 +35,9 @@ func connectNATS(cfg config.Config, log *slog.Logger, watch *admin.Watch) (*nats
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("NATS reports an error", "error", err)
 		}),
+	}
+	if cfg.NATS.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(cfg.NATS.InboxPrefix))
 	}
 	nc, err := nats.Connect(strings.Join(cfg.NATS.URL, ","), append(opts, natsLogin(cfg, log)...)...)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
@@ -77,8 +79,19 @@ func report(w io.Writer, err error, commandPath string) {
 	switch {
 	case err == nil || errors.As(err, &command) && command.told:
 	case command == nil:
-		fmt.Fprintf(w, "binjet: %v\nRun '%s --help' for usage.\n", err, commandPath)
+		fmt.Fprintf(w, "binjet: %s\nRun '%s --help' for usage.\n", withoutValues(err.Error()), commandPath)
 	default:
 		fmt.Fprintf(w, "binjet: %v\n", err)
 	}
+}
+
+// withoutValues hides what may be a DSN or the value of a flag that was misspelled
+// ("-dsn=…") in an error of usage: these end up in the logs of whoever starts us.
+func withoutValues(text string) string {
+	return regexp.MustCompile(`\S*@\S*|(--?[\w-]+)=\S+`).ReplaceAllStringFunc(text, func(word string) string {
+		if name, _, isFlag := strings.Cut(word, "="); isFlag && strings.HasPrefix(name, "-") {
+			return name + "=[hidden]"
+		}
+		return "[hidden]"
+	})
 }

@@ -104,6 +104,10 @@ func (r *yamlReader) entry(section string, n *ast.MappingValueNode) {
 }
 
 func (r *yamlReader) unknown(name, section string, n *ast.MappingValueNode) {
+	if strings.ContainsAny(name, " \t\n") { // "token s3cret", which must not be shown
+		r.fault(n.Key, "a key of %s has white space in it: is a colon missing?", or(section, "the file"))
+		return
+	}
 	var siblings []string
 	for _, candidates := range []map[string]bool{r.sections, keySet(r.keys)} {
 		for c := range candidates {
