@@ -70,6 +70,7 @@ func (r *reloader) reload() {
 		r.refused(err)
 		return
 	}
+	r.log.Debug("configuration read again", "file", now.File, "changed", len(applied)+len(pending))
 	r.cfg = now
 	done := 0
 	for _, c := range applied {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/internal/leastprivilege"
 )
 
 // TestRescanKilled: again and again the binlogs are purged while no streamer reads
@@ -13,7 +14,7 @@ import (
 // Each committed row is in the stream once.
 func TestRescanKilled(t *testing.T) {
 	flavours(t, func(t *testing.T, flavor dbserver.Flavor) {
-		w := newWorld(t, flavor, "BINJET_SOURCE_ON_GAP=rescan")
+		w := newWorld(t, flavor, append(leastprivilege.Env("rescanner"), "BINJET_SOURCE_ON_GAP=rescan")...)
 		_, _ = w.db.ExecContext(t.Context(), "SET GLOBAL slave_connections_needed_for_purge=0")
 		ws := w.write(4)
 		nc := w.nats.Connect(t)

@@ -300,6 +300,7 @@ func TestUsersAreConfined(t *testing.T) {
 	for user, not := range map[string][]string{
 		"streamer": {"$JS.API.STREAM.DELETE.OUTBOX", "$JS.API.STREAM.PURGE.OUTBOX", "$JS.API.STREAM.UPDATE.OUTBOX", "binjet.checkpoint.other", "dlq.OUTBOX.billing.x",
 			"$JS.API.CONSUMER.CREATE.OUTBOX.x", "$JS.API.STREAM.MSG.DELETE.OUTBOX"},
+		"rescanner":  {"$JS.API.STREAM.DELETE.OUTBOX", "$JS.API.STREAM.UPDATE.OUTBOX", "binjet.checkpoint.other", "dlq.OUTBOX.billing.x"},
 		"admin":      {"outbox.orders.created", "binjet.checkpoint.other", "dlq.OUTBOX.shop.x"},
 		"viewer":     writes,
 		"billing":    append([]string{"$JS.API.CONSUMER.DELETE.OUTBOX.other", "$JS.API.CONSUMER.MSG.NEXT.OUTBOX.other", "dlq.OUTBOX.other.x"}, writes...),
