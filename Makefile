@@ -45,7 +45,7 @@ bench-consumer: ## Measure the consumer beside nats.go by hand and Watermill's r
 	@cd test/bench-peers && GOWORK=off $(GO) run . $(ARGS)
 
 .PHONY: lint
-lint: fmt-check vet staticcheck tidy-check ## All static checks
+lint: fmt-check vet staticcheck tidy-check verify ## All static checks
 
 .PHONY: fmt-check
 fmt-check:
@@ -63,6 +63,15 @@ staticcheck:
 .PHONY: tidy-check
 tidy-check:
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'make tidy' and commit"; exit 1; }; done
+
+.PHONY: verify
+verify: ## Compare every module's content with its checksum
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod verify >/dev/null) || exit 1; done
+
+# No part of CI, since it asks vuln.go.dev, and CI may have no internet.
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities (needs internet)
+	@for m in . test examples; do echo "== $$m"; (cd $$m && GOWORK=off $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...) || exit 1; done
 
 .PHONY: tidy
 tidy: ## Tidy every module

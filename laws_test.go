@@ -78,7 +78,7 @@ type pkg struct {
 	ImportPath string
 	Standard   bool
 	Imports    []string
-	Module     *struct{ Path string }
+	Module     *struct{ Path, Dir string }
 }
 
 type graph map[string]pkg
