@@ -164,7 +164,7 @@ func databaseNextStep(err error) string {
 	case errAccessDenied:
 		return "check user and password"
 	case errDatabaseDenied, errTableDenied:
-		return "grant the account what binjet help schema names, or have somebody who may run: binjet schema print | mysql"
+		return "grant the account what binjet schema up --help names, or have somebody who may run: binjet schema print | mysql"
 	case 0:
 		return nextSourceAddress
 	}
