@@ -74,8 +74,8 @@ func halt(cause error, hint, format string, args ...any) *checkpoint.HaltError {
 }
 
 const (
-	// What an operator can do to leave something behind. A position is never edited:
-	// a new source has a checkpoint of its own, and begins where it is told to.
+	// What an operator can do to leave something behind, with this package alone: a new
+	// source has a checkpoint of its own, and begins where it is told to.
 	goOnBehind  = "go on behind it under a new source.name, with source.start set to a GTID set that includes it (without GTIDs: to the file:offset behind it)"
 	goOnFrom    = "go on under a new source.name, with source.start set to a GTID set that this server has (without GTIDs: to a file:offset)"
 	goOnWithout = "go on under a new source.name, with source.start set to a GTID set that includes what is missing"

@@ -41,11 +41,11 @@ type Log struct {
 }
 
 // NeededBytes is the size of the needed file and of all behind it.
-func (s *Survey) NeededBytes() (n uint64) {
-	if s.Needed < 0 {
+func (v *Survey) NeededBytes() (n uint64) {
+	if v.Needed < 0 {
 		return 0
 	}
-	for _, l := range s.Logs[s.Needed:] {
+	for _, l := range v.Logs[v.Needed:] {
 		n += l.Size
 	}
 	return n
@@ -53,11 +53,11 @@ func (s *Survey) NeededBytes() (n uint64) {
 
 // Left is how long the needed file is kept at least, from now on; false when it is
 // the one that is written, is kept for ever, or is not known.
-func (s *Survey) Left() (time.Duration, bool) {
-	if s.Needed < 0 || s.Needed+1 >= len(s.Logs) || s.Keep == 0 || s.Logs[s.Needed+1].Begun.IsZero() {
+func (v *Survey) Left() (time.Duration, bool) {
+	if v.Needed < 0 || v.Needed+1 >= len(v.Logs) || v.Keep == 0 || v.Logs[v.Needed+1].Begun.IsZero() {
 		return 0, false
 	}
-	return s.Keep - s.Now.Sub(s.Logs[s.Needed+1].Begun), true
+	return v.Keep - v.Now.Sub(v.Logs[v.Needed+1].Begun), true
 }
 
 // Survey asks the server for its binlog, and where p is in it; p may be nil. It
