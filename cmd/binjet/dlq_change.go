@@ -89,7 +89,11 @@ func (v *visit) changeLetters(letters *consumer.DeadLetters, args []string, f *l
 	result := letterResult{DryRun: v.dryRun(), Chosen: len(sequences), Skipped: skipped, Failed: []string{}}
 	if result.DryRun || len(sequences) == 0 {
 		return emit(v.cmd, result, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "would %s %s%s\n", change.verb, plural(len(sequences), "dead letter"), passedOver(skipped))
+			would := "would " + change.verb
+			if !result.DryRun {
+				would = "nothing to " + change.verb + ":"
+			}
+			_, err := fmt.Fprintf(w, "%s %s%s\n", would, plural(len(sequences), "dead letter"), passedOver(skipped))
 			return err
 		})
 	}

@@ -80,14 +80,29 @@ func (v *visit) say(format string, args ...any) { fmt.Fprintf(v.p.stderr, format
 
 var errNotConfirmed = errors.New("not confirmed: nothing was changed")
 
-// confirmed asks on a terminal, unless --yes is given. What is not a terminal
-// can't answer.
-func (v *visit) confirmed(question string) error {
-	if yes, err := v.cmd.Flags().GetBool("yes"); err == nil && yes {
+// mayAsk refuses to begin what has to be confirmed where nobody can answer.
+func (v *visit) mayAsk() error {
+	if v.yes() || v.dryRun() {
 		return nil
 	}
 	if f, ok := v.p.stdin.(*os.File); v.p.stdin == nil || ok && !isTerminal(f) {
 		return errors.New("this has to be confirmed: run it on a terminal, or give --yes; --dry-run shows what would be done")
+	}
+	return nil
+}
+
+func (v *visit) yes() bool {
+	yes, _ := v.cmd.Flags().GetBool("yes")
+	return yes
+}
+
+// confirmed asks on a terminal, unless --yes is given.
+func (v *visit) confirmed(question string) error {
+	if v.yes() {
+		return nil
+	}
+	if err := v.mayAsk(); err != nil {
+		return err
 	}
 	fmt.Fprintf(v.p.stderr, "%s Type yes to go on: ", question)
 	answer := make(chan string, 1)
@@ -106,9 +121,14 @@ func (v *visit) confirmed(question string) error {
 	return failed(errNotConfirmed)
 }
 
+// isTerminal: the null device is a character device as well.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // addConfirmation gives cmd the flags of what changes something.

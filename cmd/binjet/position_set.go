@@ -46,6 +46,9 @@ to move a position that is fine. Who did it, when and why stays in the checkpoin
 			if args[0] == binlog.StartSnapshot {
 				return errors.New("snapshot is no position: rows that are published would come again; to mend a gap from the tables, set source.on_gap to rescan")
 			}
+			if err := v.mayAsk(); err != nil {
+				return err
+			}
 			return failed(v.setPosition(args[0], reason, force))
 		}),
 	}
@@ -214,6 +217,9 @@ it had. Where the stream holds a checkpoint of the source, use position set.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: visiting(p, true, func(v *visit, args []string) error {
 			if err := checkReason(reason); err != nil {
+				return err
+			}
+			if err := v.mayAsk(); err != nil {
 				return err
 			}
 			return failed(v.importPosition(args[0], reason, force))
