@@ -9,6 +9,7 @@ import (
 type tableColumn struct {
 	dataType, charset string
 	length            string // in characters, "" where that is nothing to ask for
+	nullable          bool
 }
 
 func (c tableColumn) String() string {
@@ -22,26 +23,31 @@ func (c tableColumn) String() string {
 // columnFindings checks that every column that the mapping reads exists and has a
 // type that survives the binlog.
 func (r *Reader) columnFindings(s *session, t table) (list []Finding, err error) {
-	rows, err := s.rows(fmt.Sprintf("SELECT LOWER(COLUMN_NAME), LOWER(DATA_TYPE), LOWER(COALESCE(CHARACTER_SET_NAME,'')), COALESCE(CHARACTER_MAXIMUM_LENGTH,'') "+
+	rows, err := s.rows(fmt.Sprintf("SELECT LOWER(COLUMN_NAME), LOWER(DATA_TYPE), LOWER(COALESCE(CHARACTER_SET_NAME,'')), COALESCE(CHARACTER_MAXIMUM_LENGTH,''), IS_NULLABLE "+
 		"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s'", t.schema, t.name))
 	if err != nil {
 		return nil, err
 	}
 	columns := make(map[string]tableColumn, len(rows))
 	for _, row := range rows {
-		columns[row[0]] = tableColumn{row[1], row[2], row[3]}
+		columns[row[0]] = tableColumn{row[1], row[2], row[3], row[4] == "YES"}
 	}
-	at := make(map[string]int) // of a column in list: it may be used twice
+	return r.judgeColumns(t, columns), nil
+}
+
+// judgeColumns makes one finding of each column, the worst where it is used twice.
+func (r *Reader) judgeColumns(t table, columns map[string]tableColumn) (list []Finding) {
+	at := make(map[string]int) // of a column in list
 	for _, u := range r.mapping.uses() {
 		f := r.columnFinding(t, u, columns)
 		if i, ok := at[f.Name]; !ok {
 			at[f.Name] = len(list)
 			list = append(list, f)
-		} else if list[i].OK {
+		} else if list[i].OK && (!f.OK || list[i].Warning == "") {
 			list[i] = f
 		}
 	}
-	return list, nil
+	return list
 }
 
 func (r *Reader) columnFinding(t table, u use, columns map[string]tableColumn) Finding {
@@ -59,8 +65,14 @@ func (r *Reader) columnFinding(t table, u use, columns map[string]tableColumn) F
 		return f
 	}
 	f.Detail = got.String()
+	if got.dataType == "binary" && got.length == "16" && u.role != asBytes {
+		f.Detail += ", a UUID (source.binary_uuid " + r.cfg.BinaryUUID + ")"
+	}
+	if u.needed && got.nullable {
+		f.Warning = "may be NULL: a row without it can't be published, and is treated as source.on_invalid says"
+	}
 	if problem, fix := unsuitable(u.role, got, r.mapping.swapped); problem != "" {
-		f.OK, f.Detail = false, f.Detail+": "+problem
+		f.OK, f.Detail, f.Warning = false, f.Detail+": "+problem, ""
 		f.Fix = fix
 		if typeOnly, ok := strings.CutPrefix(fix, modify); ok {
 			f.Fix = fmt.Sprintf("ALTER TABLE %s MODIFY `%s` %s;", t.quoted(), u.column, typeOnly)

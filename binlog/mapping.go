@@ -178,6 +178,7 @@ type use struct {
 	role     role
 	field    string // what it is for, in words
 	optional bool   // the table may lack it
+	needed   bool   // a row without a value can't be published
 }
 
 // role is what a value must be able to be.
@@ -194,31 +195,31 @@ const (
 
 // uses lists the columns that the mapping reads, first those that every row has.
 func (m *mapping) uses() (list []use) {
-	add := func(column string, r role, field string, optional bool) {
-		if column != NoColumn && column != "" {
-			list = append(list, use{column, r, field, optional})
+	add := func(u use) {
+		if u.column != NoColumn && u.column != "" {
+			list = append(list, u)
 		}
 	}
-	add(m.ID, asID, "ID", false)
+	add(use{column: m.ID, role: asID, field: "ID", needed: true})
 	if m.topic == nil {
-		add(m.Topic, asTopic, "topic", false)
+		add(use{column: m.Topic, role: asTopic, field: "topic", needed: true})
 	}
 	for _, c := range m.topic.columns() {
-		add(c, asTopic, "topic "+m.topic.text, false)
+		add(use{column: c, role: asTopic, field: "topic " + m.topic.text, needed: true})
 	}
 	if m.key == nil {
-		add(m.Key, asText, "key", false)
+		add(use{column: m.Key, role: asText, field: "key"})
 	}
 	for _, c := range m.key.columns() {
-		add(c, asText, "key "+m.key.text, false)
+		add(use{column: c, role: asText, field: "key " + m.key.text, needed: true})
 	}
-	add(m.Columns.Headers, asBytes, "headers", false)
-	add(m.Payload, asBytes, "payload", false)
-	add(m.CreatedAt, asTime, "creation time", false)
+	add(use{column: m.Columns.Headers, role: asBytes, field: "headers"})
+	add(use{column: m.Payload, role: asBytes, field: "payload", needed: true})
+	add(use{column: m.CreatedAt, role: asTime, field: "creation time"})
 	for _, h := range m.headers {
-		add(h.column, asText, "header "+h.name, h.optional)
+		add(use{column: h.column, role: asText, field: "header " + h.name, optional: h.optional})
 	}
-	add(m.tracing.column, asProperty, "tracing context", m.tracing.optional)
+	add(use{column: m.tracing.column, role: asProperty, field: "tracing context", optional: m.tracing.optional})
 	return list
 }
 

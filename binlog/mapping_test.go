@@ -138,7 +138,7 @@ func TestRowHeadersAndColumns(t *testing.T) {
 }
 
 func TestUnsuitableColumns(t *testing.T) {
-	text := func(charset string) tableColumn { return tableColumn{"varchar", charset, "255"} }
+	text := func(charset string) tableColumn { return tableColumn{"varchar", charset, "255", false} }
 	of := func(dataType string) tableColumn { return tableColumn{dataType: dataType} }
 	for _, tt := range []struct {
 		as      role
@@ -146,15 +146,15 @@ func TestUnsuitableColumns(t *testing.T) {
 		swapped bool
 		want    string // "" for suitable
 	}{
-		{asID, tableColumn{"binary", "", "16"}, false, ""},
-		{asID, tableColumn{"binary", "", "12"}, false, "loses trailing zeros"},
-		{asBytes, tableColumn{"binary", "", "16"}, false, "loses trailing zeros"},
+		{asID, tableColumn{"binary", "", "16", false}, false, ""},
+		{asID, tableColumn{"binary", "", "12", false}, false, "loses trailing zeros"},
+		{asBytes, tableColumn{"binary", "", "16", false}, false, "loses trailing zeros"},
 		{asID, of("uuid"), false, ""},
 		{asID, of("uuid"), true, "never swapped"},
 		{asID, of("bigint"), false, "unique for ever"},
 		{asText, of("bigint"), false, ""},
 		{asTopic, of("enum"), false, ""},
-		{asText, tableColumn{"enum", "latin1", ""}, false, "not UTF-8"},
+		{asText, tableColumn{"enum", "latin1", "", false}, false, "not UTF-8"},
 		{asText, of("inet6"), false, "does not tell"},
 		{asText, of("geometry"), false, "no text"},
 		{asBytes, of("bigint"), false, "text or binary"},
@@ -170,5 +170,31 @@ func TestUnsuitableColumns(t *testing.T) {
 		if (problem == "") != (tt.want == "") || !strings.Contains(problem, tt.want) || problem != "" && fix == "" {
 			t.Errorf("%v as %d: %q (fix %q), want %q", tt.column, tt.as, problem, fix, tt.want)
 		}
+	}
+}
+
+// TestColumnFindings: a column that is used twice is one finding, the worst.
+func TestColumnFindings(t *testing.T) {
+	m := Debezium()
+	r, err := New(Config{Addr: "a:1", User: "u", Tables: []string{"s.t"}, Columns: m.Columns, Route: m.Route, Headers: append(m.Headers, "aggregatetype")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns := map[string]tableColumn{"id": {"binary", "", "16", false}, "aggregatetype": {"varchar", "latin1", "255", false},
+		"aggregateid": {"bigint", "", "", true}, "type": {"varchar", "utf8mb4", "255", true}, "payload": {"json", "", "", false}}
+	got := ""
+	for _, f := range r.judgeColumns(table{"s", "t"}, columns) {
+		mark := "ok"
+		switch {
+		case !f.OK:
+			mark = "fault"
+		case f.Warning != "":
+			mark = "warning"
+		}
+		got += strings.TrimPrefix(f.Name, "column s.t.") + " " + mark + "\n"
+	}
+	const want = "id ok\naggregatetype fault\ntype warning\naggregateid ok\npayload ok\ntracingspancontext ok\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
