@@ -112,14 +112,14 @@ func appendEscaped(dst []byte, r rune) []byte {
 // canonicalNumber: an integer, and a decimal number that a double can't be the
 // source of, stay as they are.
 func canonicalNumber(dst, token []byte) []byte {
-	if bytes.IndexAny(token, ".eE") < 0 {
+	if !bytes.ContainsAny(token, ".eE") {
 		return append(dst, token...)
 	}
 	f, err := strconv.ParseFloat(string(token), 64)
 	if err != nil {
 		return append(dst, token...)
 	}
-	plain := bytes.IndexAny(token, "eE") < 0
+	plain := !bytes.ContainsAny(token, "eE")
 	if plain && string(appendPlain(nil, f, 64)) != string(token) {
 		return append(dst, token...)
 	}
