@@ -22,6 +22,8 @@ const (
 	protobuf = "google.golang.org/protobuf"
 	xTime    = "golang.org/x/time"
 
+	otelAPI    = "go.opentelemetry.io/otel"
+	otelTrace  = "go.opentelemetry.io/otel/trace"
 	promClient = "github.com/prometheus/client_golang"
 )
 
@@ -56,6 +58,8 @@ func laws() map[string]law {
 		"consumer/inbox/inboxtest": {own: []string{".", "consumer/inbox"}, modules: []string{natsGo}},
 		"consumer/consumertest":    {own: []string{".", "consumer", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime}},
 
+		"producer/producerotel": {own: []string{".", "producer"}, modules: []string{otelAPI, otelTrace}},
+		"consumer/consumerotel": {own: []string{".", "consumer", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime, otelAPI, otelTrace}},
 		"consumer/consumerprom": {own: []string{".", "consumer", "consumer/inbox", "producer/codec"}, modules: []string{natsGo, xTime, promClient}},
 
 		"consumer/inbox": {own: []string{".", "consumer"}, modules: []string{natsGo}},
@@ -69,7 +73,7 @@ func laws() map[string]law {
 // and go-mysql import is theirs to answer for.
 func processOnly() []string {
 	return []string{
-		"os/signal", "net/http", "expvar",
+		"os/signal", "net/http", "expvar", "go.opentelemetry.io",
 		"github.com/prometheus", "github.com/rs/zerolog", "github.com/spf13", "go.uber.org/zap", "github.com/sirupsen/logrus",
 	}
 }
@@ -149,14 +153,15 @@ func TestTestsAndExamplesAreModules(t *testing.T) {
 	}
 }
 
-// A service chooses its data layer, tracing and event format; none of them comes
-// with binjet. What binjet needs itself is in go.mod, with what that needs.
+// A service chooses its data layer and event format; none of them comes with binjet.
+// What binjet needs itself is in go.mod, with what that needs. OpenTelemetry is there
+// for the process and the adapters; the laws keep it out of everything else.
 func TestRootNeedsNoDataLayer(t *testing.T) {
 	mod, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{"gorm.io/", "github.com/uptrace/bun", "entgo.io/ent", "github.com/jmoiron/sqlx", "go.opentelemetry.io/", "github.com/cloudevents/"} {
+	for _, bad := range []string{"gorm.io/", "github.com/uptrace/bun", "entgo.io/ent", "github.com/jmoiron/sqlx", "github.com/cloudevents/"} {
 		if bytes.Contains(mod, []byte("\t"+bad)) {
 			t.Errorf("go.mod requires %s", bad)
 		}

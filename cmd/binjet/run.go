@@ -19,6 +19,7 @@ import (
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
+	"github.com/binjet/binjet/cmd/binjet/internal/tracing"
 	"github.com/binjet/binjet/internal/tlsfault"
 	"github.com/binjet/binjet/relay"
 )
@@ -133,7 +134,12 @@ func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up f
 		return err
 	}
 	rc := relayConfig(cfg, nc, reader, log)
-	rc.Hooks = server.watched(watch.RelayHooks())
+	spans, err := tracing.New(ctx, tracing.Config{Endpoint: cfg.Tracing.Endpoint, Share: float64(cfg.Tracing.Sampling), Source: cfg.Source.Name, Version: b.Version, Log: log})
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
+	rc.Hooks = spans.Hooks(server.watched(watch.RelayHooks()))
 	r, err := relay.New(rc)
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func (s *Surveyor) Run(ctx context.Context) {
 		s.ask(ctx)
 		select {
 		case <-tick.C:
-		case <-s.Watch.led: // a leader that is new has no answers yet
+		case <-s.Watch.led: // a new leader, or one that found its source, has no answers yet
 		case <-ctx.Done():
 			return
 		}

@@ -23,7 +23,7 @@ type Watch struct {
 	metrics  *metrics
 
 	about About
-	led   chan struct{} // has room for one: this process leads
+	led   chan struct{} // has room for one: this process leads, or its source is there
 
 	mu      sync.Mutex
 	relay   Relay // nil until Attach
@@ -160,10 +160,7 @@ func (w *Watch) role(r relay.Role) {
 	defer w.mu.Unlock()
 	if w.leads = r == relay.Leader; w.leads {
 		w.metrics.takeovers.Inc()
-		select {
-		case w.led <- struct{}{}:
-		default:
-		}
+		w.news()
 		// The reader is about to connect: its time is running.
 		w.link = link{known: true, since: w.now()}
 		return
@@ -171,8 +168,17 @@ func (w *Watch) role(r relay.Role) {
 	w.link, w.lag, w.pace, w.survey = link{}, lag{}, pace{}, survey{}
 }
 
+// news wakes the [Surveyor]: there may be an answer now.
+func (w *Watch) news() {
+	select {
+	case w.led <- struct{}{}:
+	default:
+	}
+}
+
 func (w *Watch) connected() {
 	w.metrics.connects.Inc()
+	w.news()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.link = link{known: true, connected: true, since: w.now()}

@@ -29,6 +29,7 @@ type Config struct {
 	Relay     Relay     `key:"relay"`
 	Retention Retention `key:"retention"`
 	HTTP      HTTP      `key:"http"`
+	Tracing   Tracing   `key:"tracing"`
 	Log       Log       `key:"log"`
 
 	// File is the one that was read, "" for none. Database and Broker are what the
@@ -160,6 +161,12 @@ type Admin struct {
 	// is to be read from again; "" for none.
 	Token     Secret
 	TokenFile string
+}
+
+// Tracing is where the streamer's spans go.
+type Tracing struct {
+	Endpoint string `key:"endpoint" help:"OTLP receiver (HTTP) for a span from commit to stream of each event whose trace is sampled, as http://127.0.0.1:4318; empty: as OTEL_EXPORTER_OTLP_ENDPOINT says, and off without it"`
+	Sampling Share  `key:"sampling" default:"1" help:"share of the sampled traces that get such spans, 0 to 1; services decide which traces are sampled"`
 }
 
 // Log is what is logged and how.

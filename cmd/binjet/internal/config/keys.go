@@ -69,6 +69,7 @@ const (
 	Number   Type = "number"
 	Duration Type = "duration"
 	Size     Type = "size"
+	Part     Type = "0 to 1"
 	List     Type = "list"
 )
 
@@ -82,6 +83,8 @@ func typeOf(f reflect.StructField) Type {
 		return Duration
 	case Bytes:
 		return Size
+	case Share:
+		return Part
 	case []string:
 		return List
 	}

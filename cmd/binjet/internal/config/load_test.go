@@ -297,7 +297,7 @@ func TestKeysAreComplete(t *testing.T) {
 		t.Errorf("%d keys for %d fields", len(keys), leaves)
 	}
 	sample := map[reflect.Type]string{reflect.TypeFor[bool](): "true", reflect.TypeFor[int](): "3", reflect.TypeFor[uint32](): "3",
-		reflect.TypeFor[time.Duration](): "7s", reflect.TypeFor[Bytes](): "7KiB"}
+		reflect.TypeFor[time.Duration](): "7s", reflect.TypeFor[Bytes](): "7KiB", reflect.TypeFor[Share](): "0.5"}
 	for _, k := range keys {
 		l := &loader{keys: keys, origin: make(map[string]origin)}
 		text, ok := sample[l.field(k).Type()]

@@ -51,6 +51,8 @@ func (k Key) schema() map[string]any {
 		s["type"] = "boolean"
 	case Number:
 		s["type"], s["minimum"] = "integer", 0
+	case Part:
+		s["type"], s["minimum"], s["maximum"] = "number", 0, 1
 	case Duration:
 		s["type"], s["pattern"] = "string", durationPattern
 	case Size:
@@ -85,6 +87,10 @@ func (k Key) defaultValue() any {
 		return k.Default == "true"
 	case Number:
 		if n, err := strconv.Atoi(k.Default); err == nil {
+			return n
+		}
+	case Part:
+		if n, err := strconv.ParseFloat(k.Default, 64); err == nil {
 			return n
 		}
 	case List:

@@ -148,6 +148,21 @@ func (l *loader) validateProcess() {
 		l.faultIf(err != nil || portErr != nil || n > 65535, "http.listen", "%q is no host:port", listen)
 	}
 	l.validateHTTP()
+	l.validateTracing()
+}
+
+// validateTracing never shows the URL, since it may hold a password.
+func (l *loader) validateTracing() {
+	if l.cfg.Tracing.Endpoint == "" {
+		return
+	}
+	u, err := url.Parse(l.cfg.Tracing.Endpoint)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		l.fault("tracing.endpoint", "is no http:// or https:// URL: write it as http://127.0.0.1:4318")
+	case u.User != nil:
+		l.fault("tracing.endpoint", "holds a login: give that by OTEL_EXPORTER_OTLP_HEADERS in the environment")
+	}
 }
 
 // MinToken is how long http.token is at least, in bytes: what can't be guessed over

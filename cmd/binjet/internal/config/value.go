@@ -42,6 +42,9 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue is String, for slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
+// Share is a part of a whole, from 0 to 1.
+type Share float64
+
 // Bytes is a size.
 type Bytes int64
 
@@ -99,6 +102,14 @@ func assign(field reflect.Value, text string) error {
 		})
 	case *time.Duration:
 		return parse(p, text, "is no duration: write a number and a unit, such as 500ms, 2s or 1m", time.ParseDuration)
+	case *Share:
+		return parse(p, text, "is no number from 0 to 1", func(s string) (Share, error) {
+			n, err := strconv.ParseFloat(s, 64)
+			if err == nil && !(n >= 0 && n <= 1) {
+				err = strconv.ErrRange
+			}
+			return Share(n), err
+		})
 	case *Bytes:
 		n, err := ParseBytes(text)
 		*p = n
