@@ -35,6 +35,15 @@ integration: ## Tests on real MySQL and MariaDB, which they fetch and start them
 test-containers: ## docker-compose.yml end to end, in a container engine, with no registry
 	bash test/containers.sh
 
+# What reads bytes of others: each for FUZZTIME. Inputs that broke something are kept in
+# testdata/fuzz and run with every test.
+FUZZTIME ?= 60s
+FUZZ := .:FuzzDecodeHeaders ./checkpoint:FuzzGTIDSet ./checkpoint:FuzzFilePosition ./checkpoint:FuzzDecode ./binlog:FuzzRows ./binlog:FuzzCursor ./cmd/binjet/internal/config:FuzzYAML
+
+.PHONY: fuzz
+fuzz: ## Fuzz the decoders, FUZZTIME=60s each
+	@for f in $(FUZZ); do echo "$$f"; $(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$${f%%:*}" || exit 1; done
+
 .PHONY: torture
 torture: ## Try to break it: TORTURE="-duration 10m -seed 7" for other than two minutes; then the whole model
 	cd test && $(GO) test -count=1 -timeout 24h -v ./torture -run TestTorture -all -duration 2m $(TORTURE)

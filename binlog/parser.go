@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -57,7 +58,24 @@ func decodeRows(e *replication.RowsEvent, data []byte, tables *tableSet, deletes
 	if e.Type() == replication.EnumRowsEventTypeDelete && !deletes {
 		return nil
 	}
+	if err := sound(e); err != nil {
+		return err
+	}
 	return e.DecodeData(at, data)
+}
+
+// sound refuses rows that go-mysql would read for ever, since none of them has a byte,
+// and those that are not of the table that they name.
+func sound(e *replication.RowsEvent) error {
+	if e.ColumnCount != e.Table.ColumnCount {
+		return fmt.Errorf("rows of %d columns for a table of %d", e.ColumnCount, e.Table.ColumnCount)
+	}
+	for i := range int(e.ColumnCount) {
+		if e.ColumnBitmap1[i/8]&(1<<(i%8)) != 0 {
+			return nil
+		}
+	}
+	return errors.New("rows without columns")
 }
 
 // isDummy: the table ID of an event that only ends a statement.
@@ -69,18 +87,35 @@ func (p *parser) parse(raw []byte, each func(*replication.BinlogEvent) error) er
 	if len(raw) > 4 && replication.EventType(raw[4]) == replication.TRANSACTION_PAYLOAD_EVENT {
 		return p.inflate(raw, each)
 	}
-	ev, err := p.events.Parse(raw)
+	ev, err := parseEvent(p.events, raw)
 	if err != nil {
 		return unparsable(err)
 	}
 	if fde, ok := ev.Event.(*replication.FormatDescriptionEvent); ok {
 		p.crc = fde.ChecksumAlgorithm == replication.BINLOG_CHECKSUM_ALG_CRC32
-		if _, err := p.inner.Parse(withoutChecksum(raw)); err != nil {
+		if _, err := parseEvent(p.inner, withoutChecksum(raw)); err != nil {
 			return unparsable(err)
 		}
 	}
 	return each(ev)
 }
+
+// parseEvent is Parse, which panics on some events that are cut short and yet bear
+// the right checksum.
+func parseEvent(p *replication.BinlogParser, raw []byte) (ev *replication.BinlogEvent, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("go-mysql: %v", v)
+		}
+		if err != nil && len(err.Error()) > maxReason { // it may show the whole event
+			err = errors.New(strings.ToValidUTF8(err.Error()[:maxReason], "") + "…")
+		}
+	}()
+	return p.Parse(raw)
+}
+
+// maxReason is how much of an error of go-mysql is of use to anybody, in bytes.
+const maxReason = 400
 
 func unparsable(err error) error {
 	return halt(err, "Read the event with mysqlbinlog; if it is sound, report this", "an event of the binlog can't be parsed")
@@ -111,7 +146,7 @@ func (p *parser) inflate(raw []byte, each func(*replication.BinlogEvent) error) 
 		if err != nil {
 			return halt(err, "Turn binlog_transaction_compression off, or report this", "a compressed transaction can't be read")
 		}
-		ev, err := p.inner.Parse(raw)
+		ev, err := parseEvent(p.inner, raw)
 		if err != nil {
 			return unparsable(err)
 		}
@@ -123,7 +158,12 @@ func (p *parser) inflate(raw []byte, each func(*replication.BinlogEvent) error) 
 
 // payload reads the fields of a TRANSACTION_PAYLOAD: type, length and value
 // each, all of them length-encoded integers, up to type 0.
-func (p *parser) payload(raw []byte) (io.Reader, error) {
+func (p *parser) payload(raw []byte) (r io.Reader, err error) {
+	defer func() {
+		if v := recover(); v != nil { // an integer that is cut short
+			err = fmt.Errorf("its header is broken: %v", v)
+		}
+	}()
 	if p.crc {
 		end := len(raw) - replication.BinlogChecksumLength
 		if crc32.ChecksumIEEE(raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
@@ -180,6 +220,9 @@ func (p *parser) close() {
 	}
 }
 
+// maxEvent is what a row event may have at most: MySQL's own limit for a packet.
+const maxEvent = 1<<30 + 1<<16
+
 // nextEvent reads one event; io.EOF when there is none left.
 func nextEvent(r io.Reader) ([]byte, error) {
 	var header [replication.EventHeaderSize]byte
@@ -189,6 +232,9 @@ func nextEvent(r io.Reader) ([]byte, error) {
 	size := binary.LittleEndian.Uint32(header[9:])
 	if size < replication.EventHeaderSize {
 		return nil, fmt.Errorf("an event of %d bytes is less than its header", size)
+	}
+	if size > maxEvent {
+		return nil, fmt.Errorf("an event of %d bytes is more than a server can log", size)
 	}
 	raw := make([]byte, size)
 	copy(raw, header[:])

@@ -104,3 +104,22 @@ func TestPositionInFiles(t *testing.T) {
 		}
 	}
 }
+
+func FuzzFilePosition(f *testing.F) {
+	for _, s := range []string{"binlog.000001:4", "mysql-bin.999999:18446744073709551615", "a.1:", ":4", "a:b.000002:7"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ParseFilePosition(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseFilePosition(p.String())
+		if err != nil || again != p {
+			t.Fatalf("%q → %v → %v, %v", text, p, again, err)
+		}
+		if p.Before(again) || p.IsZero() {
+			t.Fatalf("%q is %v", text, p)
+		}
+	})
+}
