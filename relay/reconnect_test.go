@@ -89,7 +89,7 @@ func deaf(t *testing.T, srv *natstest.Server, src Source) *session {
 // read puts a transaction into the open batch.
 func (s *session) read(t *testing.T, tx *checkpoint.Transaction) {
 	t.Helper()
-	f := feeder{encoder: s.r.encoder(), queue: s.queue, maxMessages: 10, maxBytes: 1 << 20}
+	f := feeder{encoder: s.r.encoder(), queue: s.queue, backlog: new(backlog), maxMessages: 10, maxBytes: 1 << 20}
 	must(t, f.feed(t.Context(), tx))
 	if _, err := s.fill(t.Context()); err != nil {
 		t.Fatal(err)

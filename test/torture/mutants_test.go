@@ -26,7 +26,7 @@ func TestMutants(t *testing.T) {
 			w := newWorld(t, setting{flavor: dbserver.MySQL, nodes: 1, streamer: broken, mutant: m.name})
 			patience := 10 * time.Second
 			if m.name == "" {
-				patience = 2 * time.Minute
+				patience = time.Minute
 			}
 			err := w.torture(trial{duration: 7 * time.Second, seed: *seed, patience: patience, drill: true})
 			switch {

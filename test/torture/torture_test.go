@@ -30,7 +30,7 @@ func TestTorture(t *testing.T) {
 	for _, r := range runs {
 		t.Run(fmt.Sprintf("%s and %d NATS", r.flavor, r.nodes), func(t *testing.T) {
 			w := newWorld(t, setting{flavor: r.flavor, nodes: r.nodes, streamer: streamer})
-			if err := w.torture(trial{duration: *duration, seed: *seed, patience: 3 * time.Minute}); err != nil {
+			if err := w.torture(trial{duration: *duration, seed: *seed, patience: time.Minute}); err != nil {
 				t.Fatalf("seed %d: %v\nhistory and logs: %s (kept with -keep)", *seed, err, w.dir)
 			}
 		})
@@ -39,7 +39,7 @@ func TestTorture(t *testing.T) {
 
 // trial is how a world is tortured.
 type trial struct {
-	duration, patience time.Duration // of the faults; and for what they left to be done
+	duration, patience time.Duration // of the faults; and without an event or an effect behind them
 	seed               uint64
 	drill              bool // kills and stops of streamers and handlers only, one after the other
 }
@@ -77,7 +77,7 @@ func (w *world) torture(tr trial) error {
 	if err != nil {
 		return err
 	}
-	arrived := w.until("all events and effects", tr.patience, func() bool { return w.arrived(uint64(len(truth))) })
+	arrived := w.arrive(uint64(len(truth)), tr.patience)
 	stopWatching()
 	wg.Wait()
 	err = w.judge(history, truth, seen, arrived)
@@ -123,13 +123,29 @@ func (w *world) decide(rng *rand.Rand) error {
 	})
 }
 
-func (w *world) arrived(n uint64) bool {
-	c, err := w.checkpoint()
-	if err != nil || c.Count < n {
-		return false
+// arrive waits for n events and effects, for as long as there are more of them.
+func (w *world) arrive(n uint64, patience time.Duration) error {
+	for events, effects := uint64(0), uint64(0); ; {
+		more := w.until(fmt.Sprintf("more than %d events and %d effects of %d", events, effects, n), patience, func() bool {
+			nowEvents, nowEffects := w.counts()
+			grown := nowEvents > events || nowEffects > effects
+			events, effects = max(events, nowEvents), max(effects, nowEffects)
+			return grown || effects >= n
+		})
+		if more != nil || events >= n && effects >= n {
+			return more
+		}
 	}
-	var effects uint64
-	return w.db.QueryRowContext(w.t.Context(), "SELECT COUNT(*) FROM handled.effects").Scan(&effects) == nil && effects >= n
+}
+
+// counts are the events of the newest checkpoint, and the effects; 0 while they can't
+// be asked for.
+func (w *world) counts() (events, effects uint64) {
+	if c, err := w.checkpoint(); err == nil {
+		events = c.Count
+	}
+	_ = w.db.QueryRowContext(w.t.Context(), "SELECT COUNT(*) FROM handled.effects").Scan(&effects)
+	return events, effects
 }
 
 // judge looks at every promise; the stream itself first, since it says the most.
