@@ -14,7 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Update, in the environment, writes the tables in place of comparing them.
+// Update is the variable of the environment that writes the tables in place of comparing them.
 const Update = "UPDATE_METRICS_DOC"
 
 // Check lints every metric that begins with prefix, and compares the page's table
