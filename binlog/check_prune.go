@@ -39,9 +39,16 @@ func (r *Reader) pruneFindings(s *session) ([]Finding, error) {
 		return nil, err
 	}
 	for _, t := range r.tables.list {
+		parted, err := s.partitioned(t)
+		if err != nil {
+			return list, err
+		}
 		granted := true
-		for _, privilege := range []string{"SELECT", "DELETE"} {
+		for _, privilege := range forPruning(parted) {
 			f := grants.finding(privilege, t, t.quoted(), account)
+			if aside := (table{t.schema, t.name + "_pruned"}); parted && !f.OK {
+				f.Fix += fmt.Sprintf(" GRANT %s ON %s TO %s;", "ALL", aside.quoted(), account)
+			}
 			granted = granted && f.OK
 			list = append(list, f)
 		}
@@ -55,6 +62,21 @@ func (r *Reader) pruneFindings(s *session) ([]Finding, error) {
 		list = append(list, found...)
 	}
 	return list, nil
+}
+
+// forPruning lists what is needed on a table: a partition is exchanged with a table
+// beside it, which is then dropped.
+func forPruning(partitioned bool) []string {
+	if partitioned {
+		return []string{"SELECT", "INSERT", "ALTER", "CREATE", "DROP"}
+	}
+	return []string{"SELECT", "DELETE"}
+}
+
+// partitioned is false for what the account may not see.
+func (s *session) partitioned(t table) (bool, error) {
+	rows, err := s.rows(fmt.Sprintf("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA='%s' AND TABLE_NAME='%s' AND CREATE_OPTIONS LIKE '%%partitioned%%'", t.schema, t.name))
+	return len(rows) > 0, err
 }
 
 // writable: a replica refuses writes, and one that takes them is no replica any more.

@@ -100,7 +100,8 @@ const (
 	// It costs one more round trip for each insert, and the redo log of the delete
 	// (docs/tables.md has numbers). And what needs rows is not there any more: no start
 	// snapshot, no rescan of purged binlogs (a gap is a loss), no verification, no
-	// look-up after a commit of unknown outcome. The primary key no longer refuses an
+	// look-up after a commit of unknown outcome, and no producertest.RequireInserted on
+	// a real database. The primary key no longer refuses an
 	// ID that was committed before; only the consumers' inboxes do. It takes DELETE on
 	// the table, and a transaction: a connection pool is refused by [ErrNotAtomic]. Not
 	// for a BLACKHOLE table, which keeps no rows anyway.

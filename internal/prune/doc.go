@@ -50,6 +50,10 @@
 // A selected ID that was deleted and inserted again meanwhile is another transaction;
 // the DELETE repeats the condition on the age for that.
 //
+// A partition of a day that is old enough goes as a whole: it is exchanged with an
+// empty table, which nobody can write to, and that table is dropped once the stream
+// covers the horizon behind the exchange.
+//
 // # What a position can't tell
 //
 // It says that everything up to there was read and what had to be was published. Rows that
@@ -66,7 +70,9 @@
 // DELETE names at most a batch of IDs, in READ COMMITTED, and looks each up by the unique
 // index, through a join that leaves the planner no choice: so it locks these rows and no
 // gap, and what is being inserted is neither read nor waited for. It waits a second at most
-// for whoever has locked an old row. Between batches there is a pause.
+// for whoever has locked an old row. Between batches there is a pause. Statements that change
+// partitions have to wait for open transactions, and others behind them: a second at most,
+// then they give way.
 //
 // Any number of pruners may run; more than one is only a waste. A pruner that dies
 // leaves nothing behind.

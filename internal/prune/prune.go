@@ -141,6 +141,8 @@ func (p *Pruner) table(ctx context.Context, s *session, r *round, t *TableReport
 	case found.skip != "":
 		t.Skipped = found.skip
 		return nil
+	case len(found.partitions) > 0:
+		return r.partitioned(ctx, s, found, t)
 	}
 	return r.sweep(ctx, found, t)
 }

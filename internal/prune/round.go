@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/outboxtable"
 )
 
 const (
@@ -45,6 +46,7 @@ type table struct {
 	index        string // the unique one of the ID alone
 	binary       bool   // the ID is no text
 	skip         string // why there is nothing to prune
+	partitions   []outboxtable.Partition
 }
 
 // round is one round on one session.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/outboxtable"
 )
 
 // session is the connection of one round. It is never replaced by another: what
@@ -155,6 +156,10 @@ func (s *session) inspect(ctx context.Context, name string) (t table, err error)
 	if strings.EqualFold(engine, "BLACKHOLE") {
 		t.skip = "a BLACKHOLE table keeps no rows"
 		return t, nil
+	}
+	if strings.Contains(strings.ToLower(created), "partitioned") {
+		t.partitions, err = outboxtable.Load(ctx, s.conn, schema, base)
+		return t, err
 	}
 	err = s.conn.QueryRowContext(ctx, "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=COALESCE(NULLIF(?,''),DATABASE()) AND TABLE_NAME=? "+
 		"AND NON_UNIQUE=0 GROUP BY INDEX_NAME HAVING COUNT(*)=1 AND MAX(LOWER(COLUMN_NAME))=? ORDER BY INDEX_NAME='PRIMARY' DESC LIMIT 1",
