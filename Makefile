@@ -53,6 +53,14 @@ torture: ## Try to break it: TORTURE="-duration 10m -seed 7" for other than two 
 bench-consumer: ## Measure the consumer beside nats.go by hand and Watermill's router
 	@cd test/bench-peers && GOWORK=off $(GO) run . $(ARGS)
 
+.PHONY: bench-tables
+bench-tables: ## Measure what a row costs its transaction, by what becomes of the row
+	@cd test && $(GO) run ./bench-tables $(ARGS)
+
+.PHONY: bench-insert
+bench-insert: ## Measure Insert beside the same statement by hand, in turns, on real servers
+	@cd test && $(GO) test -run - -bench Insert -benchtime 200x $(ARGS) ./produce
+
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check verify ## All static checks
 
