@@ -72,8 +72,8 @@ func (l *load) ids() map[string]bool {
 }
 
 // TestPruneUnderKills: rows are old at once, and streamers that prune are killed
-// again and again. Whenever none runs, each row that is gone is in the stream: what
-// was deleted was there before. In the end all is published, and all rows are gone.
+// again and again. While none runs, writers go on and binjet prune is tried: each row
+// that is gone then is in the stream. In the end all is published, and all rows are gone.
 func TestPruneUnderKills(t *testing.T) {
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
@@ -84,6 +84,10 @@ func TestPruneUnderKills(t *testing.T) {
 			p := w.start(retain("1us")...)
 			eventually(t, "more rows are pruned", func() bool { return len(w.gone(l)) > gone })
 			p.kill()
+			eventually(t, "rows that nobody publishes", func() bool { return len(l.ids()) > int(w.count(t.Context()))+50 })
+			if _, errs, code := w.run("prune", "--older-than", "1us", "--wait", "1s"); code != 1 || !strings.Contains(errs, "binjet run must be running") {
+				t.Errorf("prune without a streamer: code %d\n%s", code, errs)
+			}
 			ids, stream := w.gone(l), w.streamIDs()
 			gone = len(ids)
 			for _, id := range ids {
