@@ -154,7 +154,9 @@ func (g *Guard) known(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // open paths hold nothing of anybody's.
-func open(path string) bool { return path == LoginPath || strings.HasPrefix(path, "/static/") }
+func open(path string) bool {
+	return path == LoginPath || path == "/favicon.ico" || strings.HasPrefix(path, "/static/")
+}
 
 // meant refuses what the user of our page did not ask for.
 func (g *Guard) meant(w http.ResponseWriter, r *http.Request) bool {

@@ -112,6 +112,7 @@ func (d *Dashboard) broker() *stream {
 func (d *Dashboard) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", d.views.files)
+	mux.Handle("GET /favicon.ico", http.RedirectHandler("/static/icon.svg", http.StatusMovedPermanently)) // of what is no page, such as a refusal
 	mux.HandleFunc("GET /{$}", d.overview)
 	mux.HandleFunc("GET /live", d.live)
 	mux.HandleFunc("GET /messages", d.listMessages)
