@@ -151,19 +151,18 @@ func refused(t *testing.T, w *world, b *browser, s *streamer) {
 	defer evil.Close()
 	for _, site := range []string{evil.URL, strings.Replace(evil.URL, "127.0.0.1", "localhost", 1)} {
 		x := b.open(t, 1280)
+		x.expectRefusals()
 		x.load(site)
 		x.press("button", "Win")
 		x.reads("the request comes from another site")
-		x.complaints() // of the answer's status
 	}
 	x := b.open(t, 1280)
+	x.expectRefusals()
 	x.load(s.url + "/dead-letters")
 	eval[bool](x, `fetch("/dead-letters/act", {method: "POST", body: new URLSearchParams({action: "drop", who: "mallory", seq: "`+fmt.Sprint(seq)+`"})}).then(r => { window.answered = r.status }), true`)
 	x.until("window.answered === 403")
-	x.complaints()
 	x.load(strings.Replace(s.url, "127.0.0.1", "binjet.localhost", 1))
 	x.reads("the page answers to localhost")
-	x.complaints()
 	if seqs := w.dead(t); len(seqs) != 1 || seqs[0] != seq {
 		t.Errorf("dead letters are %v, and were %d", seqs, seq)
 	}
@@ -237,11 +236,11 @@ func token(t *testing.T, w *world, b *browser) {
 	url := strings.Replace(s.url, "[::]", "127.0.0.1", 1)
 	url = strings.Replace(url, "0.0.0.0", "127.0.0.1", 1)
 	x := b.open(t, 1280)
+	x.expectRefusals()
 	x.load(url + "/messages")
 	x.reads("Log in")
 	x.run(chromedp.SendKeys("input[name=token]", "a guess\r"))
 	x.reads("This is not the token")
-	x.complaints() // of the answer's status
 	x.shoot("login")
 	x.run(chromedp.SendKeys("input[name=token]", secret+"\r"))
 	x.until("location.pathname === '/messages'")
@@ -260,7 +259,6 @@ func token(t *testing.T, w *world, b *browser) {
 	url = strings.Replace(strings.Replace(closed.url, "[::]", "127.0.0.1", 1), "0.0.0.0", "127.0.0.1", 1)
 	x.load(url + "/")
 	x.reads("there is no token")
-	x.complaints()
 	res, err := http.Get(url + "/metrics")
 	must(t, err)
 	must(t, res.Body.Close())
@@ -297,6 +295,7 @@ func everybody(t *testing.T, b *browser, s *streamer) {
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{360, 1280} {
 			x := b.open(t, width)
+			x.expectRefusals() // of /nowhere
 			x.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 			for _, path := range []string{"/", "/messages", "/messages/2", "/dead-letters", "/nowhere"} {
 				x.load(s.url + path)
@@ -310,7 +309,6 @@ func everybody(t *testing.T, b *browser, s *streamer) {
 			if bright := eval[string](x, "getComputedStyle(document.body).backgroundColor") == "rgb(245, 246, 248)"; bright != (scheme == "light") {
 				t.Errorf("%s is bright: %v", scheme, bright)
 			}
-			x.complaints() // of /nowhere's status
 		}
 	}
 }

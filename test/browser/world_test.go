@@ -191,10 +191,11 @@ type tab struct {
 	ctx   context.Context
 	mu    sync.Mutex
 	wrong []string
+	calm  bool // complaints are expected from now on
 }
 
-// open opens a tab of that width. What a page complains of fails the test, unless the
-// test takes it out by [tab.complaints].
+// open opens a tab of that width. What a page complains of fails the test, but for
+// [tab.expectRefusals].
 func (b *browser) open(t *testing.T, width int64) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
@@ -231,15 +232,23 @@ func (b *browser) open(t *testing.T, width int64) *tab {
 func (x *tab) complain(text string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.wrong = append(x.wrong, text)
+	if !x.calm {
+		x.wrong = append(x.wrong, text)
+	}
+}
+
+// expectRefusals takes it as right that requests fail from now on: also the browser's
+// own for an icon, which come when they like.
+func (x *tab) expectRefusals() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.calm = true
 }
 
 func (x *tab) complaints() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	list := x.wrong
-	x.wrong = nil
-	return list
+	return x.wrong
 }
 
 func (x *tab) run(actions ...chromedp.Action) {
