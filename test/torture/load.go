@@ -41,7 +41,6 @@ type load struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	tables  []string
-	xa      bool // both flavours have it; MariaDB can't commit it from another session while its own lives
 	variant []string
 
 	mu      sync.Mutex

@@ -51,8 +51,6 @@ func (p *process) current() (*exec.Cmd, chan struct{}) {
 	return p.cmd, p.done
 }
 
-func (p *process) pid() int { cmd, _ := p.current(); return cmd.Process.Pid }
-
 func (p *process) signal(sig syscall.Signal) { cmd, _ := p.current(); _ = cmd.Process.Signal(sig) }
 
 // kill ends it at once and waits for its end.
