@@ -19,7 +19,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
-	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
@@ -182,14 +181,6 @@ func (w *world) run(args ...string) (stdout, stderr string, code int) {
 		w.t.Fatalf("binjet %v: %v\n%s%s", args, err, &out, &errs)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-}
-
-// published is the position that the stream holds; false while it holds none.
-func (w *world) published() (checkpoint.Position, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	held, err := store.New(w.nc, binjet.DefaultStream, "shop").Load(ctx)
-	return held.Position, err == nil
 }
 
 // count is how many events the stream's checkpoint counts.

@@ -49,6 +49,9 @@ func TestUpRefuses(t *testing.T) {
 		w.exec(t, "CREATE TABLE newer (id INT) COMMENT='binjet outbox v99'")
 		w.want(t, 1, []string{"version 99", "newer binjet"}, "schema", "up", "--tables=newer")
 		w.exec(t, "DROP TABLE newer")
+		if after := w.tables(t); after != before {
+			t.Fatalf("changed\n%s\nto\n%s", before, after)
+		}
 		// A transaction that has the table open: up gives up before writers queue behind
 		// it for long, and names the cause.
 		w.want(t, 0, nil, "schema", "up", "--tables=days", "--variant=partitioned")
