@@ -132,7 +132,7 @@ func (w *window) published(t table, id string, at time.Time) bool {
 		return !at.After(w.progress.AfterAt)
 	}
 	if w.swapped[t.String()] {
-		return bytes.Compare(uuidBytes(id, true), uuidBytes(w.progress.After, true)) <= 0
+		return bytes.Compare(UUIDBytes(id, true), UUIDBytes(w.progress.After, true)) <= 0
 	}
 	return id <= w.progress.After
 }

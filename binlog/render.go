@@ -24,7 +24,7 @@ func (k columnType) text(v any, swapped bool) (text, problem string) {
 		}
 	case typeUUID:
 		if s, ok := stringOf(v); ok {
-			return uuidText([]byte(s), swapped), ""
+			return UUIDText([]byte(s), swapped), ""
 		}
 	case typeJSON:
 		if s, ok := stringOf(v); ok {

@@ -105,12 +105,12 @@ func (s *shape) compare(operator, id string) (string, any) {
 	if !s.binaryID() {
 		return fmt.Sprintf("`%s` %s ?", s.ID, operator), id
 	}
-	return fmt.Sprintf("`%s` %s UNHEX(?)", s.ID, operator), fmt.Sprintf("%x", uuidBytes(id, s.swapped))
+	return fmt.Sprintf("`%s` %s UNHEX(?)", s.ID, operator), fmt.Sprintf("%x", UUIDBytes(id, s.swapped))
 }
 
 // resumes reports whether a table can be read on behind an ID.
 func (s *shape) resumes(after string) error {
-	if after == "" || !s.binaryID() || uuidBytes(after, s.swapped) != nil {
+	if after == "" || !s.binaryID() || UUIDBytes(after, s.swapped) != nil {
 		return nil
 	}
 	return halt(nil, "Give it back the type that it had, or "+startAnew, "a snapshot of table %s was cut behind ID %q, and column %s is BINARY(16) now", s.table, after, s.ID)
@@ -121,5 +121,5 @@ func (s *shape) progressOf(raw string) string {
 	if !s.binaryID() {
 		return raw
 	}
-	return uuidText([]byte(raw), s.swapped)
+	return UUIDText([]byte(raw), s.swapped)
 }

@@ -5,10 +5,10 @@ import "encoding/hex"
 // uuidLength is that of a UUID in bytes, in a BINARY(16) column.
 const uuidLength = 16
 
-// uuidText is the canonical text of a UUID: 8-4-4-4-12 lower-case digits. swapped
+// UUIDText is the canonical text of a UUID: 8-4-4-4-12 lower-case digits. swapped
 // says that b is what MySQL's UUID_TO_BIN(x, 1) makes: the time's high and middle
 // part stand before its low part. b may lack zeros at its end, as the binlog does.
-func uuidText(b []byte, swapped bool) string {
+func UUIDText(b []byte, swapped bool) string {
 	var u [uuidLength]byte
 	copy(u[:], b)
 	if swapped {
@@ -27,8 +27,8 @@ func uuidText(b []byte, swapped bool) string {
 	return string(text[:])
 }
 
-// uuidBytes is the inverse of uuidText, for text that it made.
-func uuidBytes(text string, swapped bool) []byte {
+// UUIDBytes is the inverse of UUIDText, for text that it made; nil for other text.
+func UUIDBytes(text string, swapped bool) []byte {
 	if len(text) != 36 {
 		return nil
 	}

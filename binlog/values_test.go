@@ -99,18 +99,18 @@ func TestUUIDs(t *testing.T) {
 		b       []byte
 		swapped bool
 	}{{standard, false}, {swapped, true}} {
-		if got := uuidText(tt.b, tt.swapped); got != text {
+		if got := UUIDText(tt.b, tt.swapped); got != text {
 			t.Errorf("swapped %v: %s", tt.swapped, got)
 		}
-		if got := uuidBytes(text, tt.swapped); string(got) != string(tt.b) {
+		if got := UUIDBytes(text, tt.swapped); string(got) != string(tt.b) {
 			t.Errorf("swapped %v: %x", tt.swapped, got)
 		}
 	}
-	if got := uuidText([]byte("\x01\x02"), false); got != "01020000-0000-0000-0000-000000000000" {
+	if got := UUIDText([]byte("\x01\x02"), false); got != "01020000-0000-0000-0000-000000000000" {
 		t.Errorf("zeros that the binlog cut are %s", got)
 	}
 	for _, s := range []string{"", "6ccd780cbaba102695645b8c656024db", "xccd780c-baba-1026-9564-5b8c656024db"} {
-		if uuidBytes(s, false) != nil {
+		if UUIDBytes(s, false) != nil {
 			t.Errorf("%q is a UUID", s)
 		}
 	}

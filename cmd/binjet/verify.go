@@ -13,6 +13,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/binlog"
+	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/verify"
 )
 
@@ -80,7 +81,7 @@ func (v *visit) verify(vc verify.Config) error {
 		return errors.New("the tables have no creation time (source.columns.created_at is -), so there is no range of time")
 	}
 	for _, name := range v.cfg.Source.Tables {
-		t, err := newOutboxTable(db, name, binlog.Columns(columns))
+		t, err := newOutboxTable(v.ctx, db, name, v.cfg.Source)
 		if err != nil {
 			return failed(err)
 		}
@@ -128,14 +129,42 @@ type outboxTable struct {
 	name    string
 	quoted  string
 	columns binlog.Columns
+	// binary: the ID is a UUID in a BINARY(16) column, swapped as source.binary_uuid says.
+	binary, swapped bool
 }
 
-func newOutboxTable(db *sql.DB, name string, columns binlog.Columns) (*outboxTable, error) {
+func newOutboxTable(ctx context.Context, db *sql.DB, name string, s config.Source) (*outboxTable, error) {
 	quoted, err := binjet.QuoteTable(name)
 	if err != nil {
 		return nil, err
 	}
-	return &outboxTable{db, name, quoted, columns}, nil
+	t := &outboxTable{db: db, name: name, quoted: quoted, columns: binlog.Columns(s.Columns), swapped: s.BinaryUUID == binlog.UUIDSwapped}
+	found, err := db.QueryContext(ctx, "SELECT "+column(t.columns.ID)+" FROM "+quoted+" LIMIT 0")
+	if err != nil {
+		return nil, fmt.Errorf("look at table %s: %w", name, err)
+	}
+	defer found.Close()
+	types, err := found.ColumnTypes()
+	if err != nil {
+		return nil, fmt.Errorf("look at table %s: %w", name, err)
+	}
+	t.binary = types[0].DatabaseTypeName() == "BINARY"
+	return t, found.Err()
+}
+
+// key is an ID as the table holds it, and text as the stream does.
+func (t *outboxTable) key(id string) any {
+	if t.binary {
+		return binlog.UUIDBytes(id, t.swapped)
+	}
+	return id
+}
+
+func (t *outboxTable) text(id string) string {
+	if t.binary {
+		return binlog.UUIDText([]byte(id), t.swapped)
+	}
+	return id
 }
 
 // Name is the table's, as it is configured.
@@ -159,7 +188,7 @@ func (t *outboxTable) Page(ctx context.Context, after string, since, until time.
 	var where []string
 	var args []any
 	if after != "" {
-		where, args = append(where, id+" > ?"), append(args, after)
+		where, args = append(where, id+" > ?"), append(args, t.key(after))
 	}
 	if t.columns.CreatedAt != binlog.NoColumn {
 		at := column(t.columns.CreatedAt)
@@ -183,7 +212,7 @@ func (t *outboxTable) Rows(ctx context.Context, ids []string) ([]verify.Row, err
 	}
 	args := make([]any, len(ids))
 	for i, id := range ids {
-		args[i] = id
+		args[i] = t.key(id)
 	}
 	marks := strings.TrimSuffix(strings.Repeat("?,", len(ids)), ",")
 	id := column(t.columns.ID)
@@ -204,6 +233,7 @@ func (t *outboxTable) rows(ctx context.Context, query string, args ...any) ([]ve
 		if err := found.Scan(&row.ID, &seconds, &headers); err != nil {
 			return nil, err
 		}
+		row.ID = t.text(row.ID)
 		if seconds.Valid {
 			row.Created = time.UnixMicro(int64(seconds.Float64*1e6 + 0.5)).UTC()
 		}

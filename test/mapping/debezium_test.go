@@ -68,6 +68,9 @@ func TestDebezium(t *testing.T) {
 					t.Errorf("%s: dead letters are %v, none of %s with %q", start, dead, id, reason)
 				}
 			}
+			if out, code := c.output(t, own, "verify"); code != 0 {
+				t.Errorf("%s: verify ends with code %d:\n%s", start, code, out)
+			}
 			stop()
 		}
 	})
