@@ -145,3 +145,28 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("%s: %d panels", board.UID, len(seen))
 	}
 }
+
+// TestReadmeLinksEveryPage: a page that nobody is led to is not read. Nor is one that
+// is not there.
+func TestReadmeLinksEveryPage(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\]\(([a-z][^)#: ]*)\)`).FindAllStringSubmatch(string(readme), -1) {
+		linked[m[1]] = true
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("README.md links %s: %v", m[1], err)
+		}
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		if !linked[filepath.ToSlash(page)] {
+			t.Errorf("README.md does not link %s", page)
+		}
+	}
+}
