@@ -43,7 +43,7 @@ func TestSameSequenceOfAnotherHistory(t *testing.T) {
 			lost := a.held
 
 			srv.Stop()
-			must(t, errors.Join(os.RemoveAll(streamDir), os.CopyFS(streamDir, os.DirFS(old))))
+			srv.PutBack(old, "jetstream", "$G", "streams", "OUTBOX")
 			srv.Start()
 			b := deaf(t, srv, src)
 			if b.held.Seq != lost.Seq {

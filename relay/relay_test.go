@@ -222,9 +222,7 @@ func TestStreamLosesItsTail(t *testing.T) {
 				r.halt(t)
 			}
 			srv.Stop()
-			if err := errors.Join(os.RemoveAll(srv.StoreDir()), os.CopyFS(srv.StoreDir(), os.DirFS(old))); err != nil {
-				t.Fatal(err)
-			}
+			srv.PutBack(old)
 			srv.Start()
 			if !running {
 				start(t, Config{Source: src, Conn: srv.Connect(t)})

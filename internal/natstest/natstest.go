@@ -1,12 +1,16 @@
 // Package natstest runs a real nats-server with JetStream inside the test's
-// process, in the test's temporary directory. The port and the directory stay
+// process, in a temporary directory. The port and the directory stay
 // the same over Stop and Start, so a test can take the broker away and bring it
 // back with what it had stored.
 package natstest
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +32,7 @@ type Server struct {
 }
 
 // Start runs a server on a free port of 127.0.0.1 with file storage below
-// tb.TempDir(), and stops it when the test ends. opts change the server's
+// a temporary directory, and stops it when the test ends. opts change the server's
 // options before it starts; host, port and the store directory may be changed too.
 func Start(tb testing.TB, opts ...func(*server.Options)) *Server {
 	tb.Helper()
@@ -36,7 +40,7 @@ func Start(tb testing.TB, opts ...func(*server.Options)) *Server {
 		Host:      "127.0.0.1",
 		Port:      server.RANDOM_PORT,
 		JetStream: true,
-		StoreDir:  tb.TempDir(),
+		StoreDir:  tempDir(tb),
 		NoLog:     true,
 		NoSigs:    true,
 	}
@@ -87,6 +91,42 @@ func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop()
 	s.Start()
+}
+
+// PutBack replaces what the stopped server has stored by a copy that was made of
+// [Server.StoreDir] before, or of the part of it that below names.
+func (s *Server) PutBack(copied string, below ...string) {
+	s.tb.Helper()
+	dir := filepath.Join(append([]string{s.store}, below...)...)
+	if err := errors.Join(remove(dir), os.CopyFS(dir, os.DirFS(copied))); err != nil {
+		s.tb.Fatalf("natstest: put back %s: %v", dir, err)
+	}
+}
+
+// tempDir is tb.TempDir, whose removal fails where a server that was shut down still
+// writes: it ends the batches that were open then a moment later.
+func tempDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "binjet-nats-")
+	if err != nil {
+		tb.Fatalf("natstest: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := remove(dir); err != nil {
+			tb.Errorf("natstest: %v", err)
+		}
+	})
+	return dir
+}
+
+// remove is os.RemoveAll for as long as files appear in what it removes.
+func remove(dir string) (err error) {
+	for deadline := time.Now().Add(ready); time.Now().Before(deadline); {
+		if err = os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return err
 }
 
 // URL is where clients connect, the same over restarts.

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,7 +32,7 @@ func TestStreamPutBack(t *testing.T) {
 					p.stop(t)
 				}
 				w.nats.Stop()
-				must(t, errors.Join(os.RemoveAll(w.nats.StoreDir()), os.CopyFS(w.nats.StoreDir(), os.DirFS(old))))
+				w.nats.PutBack(old)
 				w.nats.Start()
 				if !running {
 					p = w.start()
