@@ -85,7 +85,7 @@ tidy-check:
 verify: ## Compare every module's content with its checksum
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod verify >/dev/null) || exit 1; done
 
-# No part of CI, since it asks vuln.go.dev, and CI may have no internet.
+# No part of CI, since it asks Go's vulnerability database, and CI may have no internet.
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (needs internet)
 	@for m in . test examples; do echo "== $$m"; (cd $$m && GOWORK=off $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...) || exit 1; done
