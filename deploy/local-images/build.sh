@@ -1,10 +1,11 @@
 #!/bin/bash
-# build.sh [mysql] [mariadb] [nats]
+# build.sh [mysql] [mariadb] [nats] [prometheus] [compose]
 #
 # Makes stand-ins for the official images, for a machine that has a container engine
-# and no registry: the database servers from Debian's package mirror, the broker by
-# the Go module proxy. Image names go to standard output, as variables for
-# docker-compose.yml and the tests:
+# and no registry: the database servers and Prometheus from Debian's package mirror,
+# the broker by the Go module proxy. compose is no image but the program of Compose v2,
+# which Debian has, too. Without a word it is the first three. Names go to standard
+# output, as variables for docker-compose.yml and the tests:
 #
 #   export $(deploy/local-images/build.sh)
 #   docker-compose up
@@ -24,13 +25,13 @@ say() { echo "local-images: $*" >&2; }
 # made NAME: whether this recipe made the image.
 made() { [ "$(docker image inspect --format '{{index .Config.Labels "binjet.recipe"}}' "$1" 2>/dev/null)" = "$recipe" ]; }
 
-# get DIR PROGRAM SUITE PACKAGE MORE: unpacks a server and its libraries.
+# get DIR PROGRAM SUITE PACKAGE MORE EXTRAS STUBS: unpacks a server and its libraries.
 get() {
   [ -e "$1/.complete" ] && return
   . /etc/os-release
-  [ "${ID-}" = debian ] || { say "needs a Debian machine with its package mirror; elsewhere use the official images"; exit 3; }
+  [ "${ID-}" = debian ] || { say "needs a Debian machine with its package mirror; elsewhere use the official images (BINJET_TEST_IMAGES=official)"; exit 3; }
   rm -rf "$1" "$1.new"; mkdir -p "$1.new"
-  PROG=$2 SUITES=$3 PACKAGES=$4 MORE=$5 COMPONENTS=main CODENAME=$VERSION_CODENAME WANT='' STUBS='' PLUGINS='' PLUGIN_PACKAGES='' \
+  PROG=$2 SUITES=$3 PACKAGES=$4 MORE=$5 EXTRAS=$6 COMPONENTS=main CODENAME=$VERSION_CODENAME WANT='' STUBS=${7-} \
     KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg LC_ALL=C \
     bash "$project/internal/dbserver/scripts/get-server.sh" "$1.new" >&2
   mv "$1.new" "$1"
@@ -63,26 +64,26 @@ init_mariadb() {
     --innodb-flush-log-at-trx-commit=0 2>&1
 }
 
-# server IMAGE TREE PROGRAM ADMIN SUITE PACKAGE MORE INIT
+# server IMAGE TREE PROGRAM ADMIN SUITE PACKAGE MORE EXTRAS INIT
 server() {
   made "$1" && return
-  get "$2" "$3" "$5" "$6" "$7"
+  get "$2" "$3" "$5" "$6" "$7" "$8"
   say "making $1"
   local work; work=$(mktemp -d)
-  if ! "$8" "$2" "$work" >"$work/log"; then cat "$work/log" >&2; rm -rf "$work"; return 1; fi
+  if ! "$9" "$2" "$work" >"$work/log"; then cat "$work/log" >&2; rm -rf "$work"; return 1; fi
   RECIPE=$recipe bash "$here/mk-image.sh" "$2" "$work/data" "$1" "$3" "$4"
   rm -rf "$work"
 }
 
 mysql() {
-  server binjet-local/mysql "$cache/mysql-sid" mysqld mysqladmin sid mysql-server-core 'mysql-client-core busybox-static' init_mysql
+  server binjet-local/mysql "$cache/mysql-sid" mysqld mysqladmin sid mysql-server-core 'mysql-client-core busybox-static' '' init_mysql
   echo BINJET_MYSQL_IMAGE=binjet-local/mysql
 }
 
 mariadb() {
   local suite=${MARIADB_SUITE:-trixie}
   server "binjet-local/mariadb:$suite" "$cache/mariadb-$suite" mariadbd mariadb-admin "$suite" mariadb-server-core \
-    'mariadb-client busybox-static' init_mariadb
+    'mariadb-client busybox-static' usr/lib/mysql/plugin/ha_blackhole.so=mariadb-server init_mariadb
   echo "BINJET_MARIADB_IMAGE=binjet-local/mariadb:$suite"
 }
 
@@ -99,11 +100,31 @@ nats() {
   echo "BINJET_NATS_IMAGE=$image"
 }
 
+# prometheus has the entrypoint, the user and the folders of the official image.
+prometheus() {
+  local image=binjet-local/prometheus tree=$cache/prometheus-sid
+  if ! made "$image"; then
+    get "$tree" prometheus sid prometheus '' '' promtool
+    say "making $image"
+    mkdir -p "$tree/root/prometheus"
+    tar -C "$tree/root" --owner=65534 --group=65534 --exclude=./etc -c . | docker import --change 'ENTRYPOINT ["/bin/prometheus"]' \
+      --change 'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]' \
+      --change 'USER 65534:65534' --change 'WORKDIR /prometheus' --change 'VOLUME /prometheus' --change 'EXPOSE 9090' \
+      --change "LABEL binjet.recipe=$recipe" - "$image" >/dev/null
+  fi
+  echo "BINJET_PROMETHEUS_IMAGE=$image"
+}
+
+compose() {
+  get "$cache/compose-sid" docker-compose sid docker-compose '' '' ''
+  echo "BINJET_COMPOSE_V2=$cache/compose-sid/bin/docker-compose"
+}
+
 exec 9>"$cache/lock"; flock 9 # one at a time
 [ $# -gt 0 ] || set -- mysql mariadb nats
 for what; do
   case $what in
-  mysql | mariadb | nats) "$what" ;;
-  *) echo "usage: $0 [mysql] [mariadb] [nats]" >&2; exit 2 ;;
+  mysql | mariadb | nats | prometheus | compose) "$what" ;;
+  *) echo "usage: $0 [mysql] [mariadb] [nats] [prometheus] [compose]" >&2; exit 2 ;;
   esac
 done

@@ -4,8 +4,8 @@
 # Makes a local image from a tree that get-server.sh made: PROGRAM, the client
 # ADMIN, busybox for a shell, the libraries that they and the server's plugins link
 # to, the server's share folder, an unprivileged user and the entrypoint. DATA is a
-# freshly initialised data directory, which is baked in: the first container on an
-# empty volume starts as fast as any other.
+# freshly initialised data directory, which is baked in and which the entrypoint copies
+# onto an empty volume.
 set -euo pipefail
 [ $# -eq 5 ] || { echo "usage: $0 TREE DATA NAME PROGRAM ADMIN" >&2; exit 2; }
 tree=$(realpath -- "$1")/root data=$(realpath -- "$2") name=$3 program=$4 admin=$5
@@ -21,7 +21,7 @@ ln -s ../run "$r/var/run"
 cp -L "$ld" "$lib/"
 
 cp -L "$tree/usr/bin/busybox" "$r/usr/bin/busybox"
-for tool in sh cat sed; do ln -s busybox "$r/usr/bin/$tool"; done
+for tool in sh cat sed cp chown; do ln -s busybox "$r/usr/bin/$tool"; done
 cp -L "$tree/usr/sbin/$program" "$r/usr/sbin/"
 cp -L "$tree/usr/bin/$admin" "$r/usr/bin/"
 cp "$here/entrypoint.sh" "$here/healthcheck.sh" "$r/usr/bin/"
@@ -46,9 +46,10 @@ done
 printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'mysql:x:999:999::/var/lib/mysql:/bin/false' >"$r/etc/passwd"
 printf '%s\n' 'root:x:0:' 'mysql:x:999:' >"$r/etc/group"
 echo 'hosts: files dns' >"$r/etc/nsswitch.conf"
-cp -a --sparse=always "$data/." "$r/var/lib/mysql/"
+mkdir -p "$r/usr/share/first-data"
+cp -a --sparse=always "$data/." "$r/usr/share/first-data/"
 owner=(--owner=999 --group=999) # of a user who is not root all files are the server's
-[ "$(id -u)" != 0 ] || { owner=(); chown -R 999:999 "$r"/var/lib/mysql* "$r/run/mysqld"; }
+[ "$(id -u)" != 0 ] || { owner=(); chown -R 999:999 "$r"/var/lib/mysql* "$r/run/mysqld" "$r/usr/share/first-data"; }
 tar -C "$r" "${owner[@]}" -c . | docker import --change 'ENV PATH=/usr/sbin:/usr/bin' --change "ENV PROGRAM=$program" \
   --change 'ENTRYPOINT ["entrypoint.sh"]' --change 'EXPOSE 3306' --change 'VOLUME /var/lib/mysql' \
   --change "LABEL binjet.recipe=${RECIPE-}" - "$name" >/dev/null

@@ -12,12 +12,27 @@ import (
 	"sync/atomic"
 )
 
-// child is a process that dies with this one.
+// child is a process that dies with this one, or a server that a Launcher runs.
 type child struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended and was waited for
-	told atomic.Bool   // to end, by us
-	err  error         // what Wait said; to be read after done
+	cmd     *exec.Cmd // nil when there is a Launcher
+	process Process
+	done    chan struct{} // closed when it has ended and was waited for
+	told    atomic.Bool   // to end, by us
+	err     error         // what Wait said; to be read after done
+}
+
+// startLogged starts cmd, and what it says goes to log.
+func startLogged(cmd *exec.Cmd, log *os.File) (*child, error) {
+	cmd.Stdout, cmd.Stderr = log, log
+	return startChild(cmd)
+}
+
+// how tells how a child that is done has ended.
+func (c *child) how() string {
+	if c.err != nil {
+		return c.err.Error()
+	}
+	return "exit status 0"
 }
 
 // startChild starts cmd in a process group of its own. One goroutine, locked to

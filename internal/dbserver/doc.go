@@ -23,6 +23,9 @@
 //
 // When none does, the error ([UnavailableError]) says for each why not.
 //
+// A caller may bring a way of its own ([Options.Launcher]); and [Given] is a server that
+// somebody else runs.
+//
 // # What the server is like
 //
 // GTIDs and a row binlog with full images and full metadata, an empty data

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -110,6 +111,14 @@ func (c *container) prepare(context.Context, string) error {
 	var err error
 	c.guard, err = startGuard(c.docker, c.name)
 	return err
+}
+
+func (c *container) launch(ctx context.Context, port int, args []string, log *os.File) (*child, error) {
+	cmd, err := c.command(ctx, port, args)
+	if err != nil {
+		return nil, err
+	}
+	return startLogged(cmd, log)
 }
 
 // command gives the official images what they need to make root without a

@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-// launcher starts and signals a server: a program of this machine or a container.
+// launcher starts and signals a server: a program of this machine, a container, or
+// what a Launcher runs.
 type launcher interface {
 	fmt.Stringer
 	// prepare makes the data directory unless it is there.
 	prepare(ctx context.Context, dir string) error
-	// command is a process that lives as long as the server does.
-	command(ctx context.Context, port int, args []string) (*exec.Cmd, error)
+	// launch starts what lives as long as the server does.
+	launch(ctx context.Context, port int, args []string, log *os.File) (*child, error)
 	pid(c *child) int
 	terminate(ctx context.Context, c *child) error
 	kill(ctx context.Context, c *child) error
@@ -126,6 +127,9 @@ func (f Flavor) extras() []extra {
 
 // find tries each source in turn.
 func find(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
+	if o.Launcher != nil {
+		return &external{opts: o}, nil
+	}
 	ways := map[Source]func(context.Context, Options, func(string) string) (launcher, error){
 		SourceEnv: fromEnv, SourceSystem: fromSystem, SourceCache: fromCache,
 		SourceDocker: fromDocker, SourceFetch: fromMirror,

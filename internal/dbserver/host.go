@@ -65,17 +65,30 @@ func (h *host) prepare(_ context.Context, dir string) error {
 	return nil
 }
 
+func (h *host) launch(_ context.Context, port int, args []string, log *os.File) (*child, error) {
+	cmd, err := h.command(port, args)
+	if err != nil {
+		return nil, err
+	}
+	return startLogged(cmd, log)
+}
+
 // command has a relative socket name, because a socket's path is limited to
-// some 100 bytes and Dir is not.
-func (h *host) command(_ context.Context, port int, args []string) (*exec.Cmd, error) {
+// some 100 bytes and Dir is not. Temporary files have a directory of this server's own:
+// a MariaDB that starts removes every #sql file in it, those of others too.
+func (h *host) command(port int, args []string) (*exec.Cmd, error) {
 	for _, stale := range []string{"m.sock", "m.sock.lock"} {
 		// The lock file has a process ID, which somebody else may have by now.
 		if err := os.Remove(filepath.Join(h.dir, "data", stale)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
+	tmp := filepath.Join(h.dir, "tmp")
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		return nil, err
+	}
 	all := append(h.first(),
-		"--datadir="+filepath.Join(h.dir, "data"), "--socket=m.sock",
+		"--datadir="+filepath.Join(h.dir, "data"), "--tmpdir="+tmp, "--socket=m.sock",
 		"--pid-file="+filepath.Join(h.dir, "server.pid"),
 		"--skip-networking=0", "--bind-address=127.0.0.1", "--port="+strconv.Itoa(port))
 	cmd := exec.Command(h.program, append(all, args...)...)

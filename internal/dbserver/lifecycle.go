@@ -120,6 +120,9 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
+	if s.Given() {
+		return nil
+	}
 	err := errors.Join(s.crash(), s.killChild(s.current()), s.run.remove(ctx))
 	if s.ownDir {
 		err = errors.Join(err, os.RemoveAll(s.dir))
@@ -136,5 +139,5 @@ func (s *Server) crash() error {
 	if c == nil || !c.ended() || c.told.Load() {
 		return nil
 	}
-	return fmt.Errorf("%s had ended by itself (%v); its log ends with:\n%s", s.run, c.cmd.ProcessState, logTail(s.LogFile(), 0))
+	return fmt.Errorf("%s had ended by itself (%v); its log ends with:\n%s", s.run, c.how(), logTail(s.LogFile(), 0))
 }

@@ -82,6 +82,10 @@ type Options struct {
 	// order of the package comment.
 	Sources []Source
 
+	// Launcher runs the server in place of Sources, and has the data directory in
+	// [Server.Dir] as all ways but Docker do. Default: none.
+	Launcher Launcher
+
 	// CacheDir holds fetched servers and data directory templates. It may be shared
 	// by any number of processes. Default: ${XDG_CACHE_HOME:-$HOME/.cache}/binjet.
 	CacheDir string

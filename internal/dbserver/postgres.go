@@ -54,9 +54,17 @@ func (p *postgres) prepare(ctx context.Context, dir string) error {
 	return ownerOf(PostgreSQL).own(dir)
 }
 
+func (p *postgres) launch(_ context.Context, port int, args []string, log *os.File) (*child, error) {
+	cmd, err := p.command(port, args)
+	if err != nil {
+		return nil, err
+	}
+	return startLogged(cmd, log)
+}
+
 // command removes the file by which a server finds out that another one is on
 // the same data: the one before has ended, and its process ID may be another's.
-func (p *postgres) command(_ context.Context, port int, args []string) (*exec.Cmd, error) {
+func (p *postgres) command(port int, args []string) (*exec.Cmd, error) {
 	data := filepath.Join(p.dir, "data")
 	if err := os.Remove(filepath.Join(data, "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

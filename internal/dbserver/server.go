@@ -24,7 +24,9 @@ type Server struct {
 	run    launcher
 	dir    string
 	ownDir bool
+	host   string // of a given server; "" is this machine
 	port   int
+	login  string // of a given server; "" is root without a password
 
 	ops sync.Mutex // one Start, Restart or Close at a time
 
@@ -96,10 +98,6 @@ func (s *Server) launch(ctx context.Context, args []string) error {
 	if err := checkPort(s.port); err != nil {
 		return err
 	}
-	cmd, err := s.run.command(ctx, s.port, slices.Concat(serverArgs(s.opts), s.opts.Args, args))
-	if err != nil {
-		return err
-	}
 	log, err := os.OpenFile(s.LogFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
@@ -109,9 +107,8 @@ func (s *Server) launch(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	cmd.Stdout, cmd.Stderr = log, log
 	begun := time.Now()
-	c, err := startChild(cmd)
+	c, err := s.run.launch(ctx, s.port, slices.Concat(serverArgs(s.opts), s.opts.Args, args), log)
 	if err != nil {
 		return err
 	}
@@ -141,16 +138,19 @@ func (s *Server) current() *child {
 }
 
 // Addr is the TCP address, which a restart keeps.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Addr() string {
+	return net.JoinHostPort(cmp.Or(s.host, "127.0.0.1"), strconv.Itoa(s.port))
+}
 
-// DSN is for github.com/go-sql-driver/mysql: root, without a password, and db
+// DSN is for github.com/go-sql-driver/mysql: root, without a password (of a given server:
+// the account that it was given with), and db
 // as the default database ("" for none). For PostgreSQL it is a URL, for pgx and
 // lib/pq alike: the superuser postgres, and the database db ("" for postgres).
 func (s *Server) DSN(db string) string {
 	if s.opts.Flavor == PostgreSQL {
 		return "postgres://postgres@" + s.Addr() + "/" + cmp.Or(db, "postgres") + "?sslmode=disable"
 	}
-	return "root@tcp(" + s.Addr() + ")/" + db
+	return cmp.Or(s.login, "root") + "@tcp(" + s.Addr() + ")/" + db
 }
 
 // Dir has the error log and, unless the server is in a container, the data

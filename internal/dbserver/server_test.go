@@ -46,6 +46,7 @@ func TestLifecycle(t *testing.T) {
 				t.Errorf("a copied server UUID: %v", err)
 			}
 			lifecycle(t, s)
+			wantLog(t, s, "--tmpdir="+filepath.Join(s.Dir(), "tmp")) // where no other server removes what it leaves
 			must(t, s.Close())
 			if _, err := os.Stat(s.Dir()); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the directory is still there: %v", err)

@@ -85,7 +85,7 @@ func (h *host) initMySQL(ctx context.Context, dir string) error {
 		return err
 	}
 	args := append(h.first(), sizeArgs(MySQL)...)
-	args = append(args, "--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=", "--loose-mysqlx=OFF",
+	args = append(args, "--datadir="+filepath.Join(dir, "data"), "--tmpdir="+dir, "--secure-file-priv=", "--loose-mysqlx=OFF",
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF", "--initialize-insecure", "--init-file="+sql)
 	if err := h.runInit(ctx, dir, args, nil); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (h *host) initMariaDB(ctx context.Context, dir string) error {
 		return err
 	}
 	args := append(h.first(), sizeArgs(MariaDB)...)
-	args = append(args, "--datadir="+data, "--bootstrap", "--silent-startup", "--innodb-flush-log-at-trx-commit=0")
+	args = append(args, "--datadir="+data, "--tmpdir="+dir, "--bootstrap", "--silent-startup", "--innodb-flush-log-at-trx-commit=0")
 	return h.runInit(ctx, dir, args, sql)
 }
 

@@ -93,6 +93,17 @@ func (s *Server) Restart() {
 	s.Start()
 }
 
+// Reload changes options of the server while it runs, as an operator does by its file.
+func (s *Server) Reload(change func(*server.Options)) {
+	s.tb.Helper()
+	o := s.opts.Clone()
+	change(o)
+	if err := s.srv.ReloadOptions(o); err != nil {
+		s.tb.Fatalf("natstest: reload: %v", err)
+	}
+	s.opts = o
+}
+
 // PutBack replaces what the stopped server has stored by a copy that was made of
 // [Server.StoreDir] before, or of the part of it that below names.
 func (s *Server) PutBack(copied string, below ...string) {

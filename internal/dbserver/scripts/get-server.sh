@@ -10,7 +10,7 @@
 #
 # Standard output: lines for the user.  Standard error: what went wrong.
 # Environment:
-#   PROG        the server's program: mysqld, mariadbd, postgres
+#   PROG        the server's program: mysqld, mariadbd, postgres; or another one
 #   PACKAGES    names of its package; the first that exists is taken
 #   EXTRAS      FILE=PACKAGE[,PACKAGE…]: files that are taken from another package, the first of
 #               these that exists, without what that depends on ("" = none)
@@ -126,7 +126,7 @@ for l in bin sbin lib lib64; do
   [ ! -d "$r/usr/$l" ] || ln -sfn "usr/$l" "$r/$l"
 done
 
-for f in "$r"/usr/sbin/* "$r"/usr/bin/*; do
+for f in "$r"/usr/sbin/* "$r"/usr/bin/* "$r"/usr/libexec/docker/cli-plugins/*; do
   [ -f "$f" ] && [ "$(head -c4 "$f" | tail -c3)" = ELF ] || continue
   cat >"$w/bin/${f##*/}" <<'W'
 #!/bin/sh
@@ -135,7 +135,7 @@ n=${0##*/}
 d=$(dirname -- "$(readlink -f -- "$0")")/../root && d=$(cd -- "$d" && pwd -P)
 for l in "$d"/usr/lib/*-linux-gnu; do [ -e "$l/libc.so.6" ] && break; done
 for i in "$l"/ld-linux-*.so.*; do break; done
-p=$d/usr/sbin/$n; [ -e "$p" ] || p=$d/usr/bin/$n
+for p in "$d/usr/sbin/$n" "$d/usr/bin/$n" "$d/usr/libexec/docker/cli-plugins/$n"; do [ -e "$p" ] && break; done
 case $n in
 mysqld|mariadbd)
   # --basedir must come behind the options that have to be first.
