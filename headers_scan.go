@@ -12,12 +12,12 @@ var errNotHeaders = errors.New("not a JSON object of strings and lists of string
 // would do, but takes the last of two equal names without a word and several
 // times as long, on the path of every event.
 type scanner struct {
-	b []byte
+	b string
 	i int
 }
 
 func decodeObject(column []byte) (Headers, error) {
-	s := scanner{b: column}
+	s := scanner{b: string(column)} // which all names and values are parts of
 	if s.takeWord("null") {
 		return nil, s.end()
 	}
@@ -101,10 +101,10 @@ func (s *scanner) string() (string, error) {
 		case c == '"':
 			s.i++
 			if !escaped {
-				return string(s.b[start : s.i-1]), nil
+				return s.b[start : s.i-1], nil
 			}
 			var v string
-			err := json.Unmarshal(s.b[start-1:s.i], &v)
+			err := json.Unmarshal([]byte(s.b[start-1:s.i]), &v)
 			return v, err
 		}
 	}
@@ -123,7 +123,7 @@ func (s *scanner) take(c byte) bool {
 
 func (s *scanner) takeWord(word string) bool {
 	s.space()
-	if len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
+	if len(s.b)-s.i < len(word) || s.b[s.i:s.i+len(word)] != word {
 		return false
 	}
 	s.i += len(word)

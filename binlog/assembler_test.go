@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -339,16 +340,34 @@ func TestMessageOfRow(t *testing.T) {
 	}
 }
 
-func TestMessageAliasesNothing(t *testing.T) {
-	l := newDecoder(newMapping(Config{}.withDefaults())).layoutOf(outboxMap())
-	payload := []byte("abc")
-	m, fault := l.message([]any{"i", "t", nil, nil, payload, nil}, nil, time.Time{})
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	payload[0] = 'X'
-	if string(m.Payload) != "abc" {
-		t.Error("the payload is not a copy")
+// TestWhatAMessageKeeps: the event, where its payload is nearly all of it; never the rows
+// of a SELECT, whose memory is used again.
+func TestWhatAMessageKeeps(t *testing.T) {
+	d := newDecoder(newMapping(Config{}.withDefaults()))
+	l := d.layoutOf(outboxMap())
+	ofSelect := newLayout(&d.mapping, l.table, l.names, l.types)
+	for _, c := range []struct {
+		what  string
+		l     *layout
+		key   any
+		bytes int
+		kept  bool
+	}{
+		{"a payload that is nearly all", l, nil, 4096, true},
+		{"a payload with much beside it", l, strings.Repeat("k", 200), 600, false},
+		{"a small one", l, nil, 3, false},
+		{"a huge one", l, nil, maxKept + 1, false},
+		{"a row of a SELECT", ofSelect, nil, 4096, false},
+	} {
+		payload, id := bytes.Repeat([]byte("a"), c.bytes), []byte("id")
+		m, fault := c.l.message([]any{id, "topic", c.key, nil, payload, nil}, nil, time.Time{})
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		payload[0], id[0] = 'X', 'X'
+		if kept := m.Payload[0] == 'X'; kept != c.kept || m.ID != "id" || len(m.Payload) != c.bytes || cap(m.Payload) > 2*c.bytes+8 {
+			t.Errorf("%s: kept %v, ID %q", c.what, kept, m.ID)
+		}
 	}
 }
 

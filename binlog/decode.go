@@ -33,7 +33,7 @@ func (d *decoder) layoutOf(e *replication.TableMapEvent) *layout {
 }
 
 func sameTable(a, b *replication.TableMapEvent) bool {
-	return bytes.Equal(a.Schema, b.Schema) && bytes.Equal(a.Table, b.Table) && bytes.Equal(a.ColumnType, b.ColumnType) &&
+	return a == b || bytes.Equal(a.Schema, b.Schema) && bytes.Equal(a.Table, b.Table) && bytes.Equal(a.ColumnType, b.ColumnType) &&
 		slices.Equal(a.ColumnMeta, b.ColumnMeta) && sameNames(a.ColumnName, b.ColumnName) &&
 		slices.Equal(a.DefaultCharset, b.DefaultCharset) && slices.Equal(a.ColumnCharset, b.ColumnCharset) &&
 		slices.EqualFunc(a.EnumStrValue, b.EnumStrValue, sameNames) && slices.EqualFunc(a.SetStrValue, b.SetStrValue, sameNames)

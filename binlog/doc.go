@@ -15,8 +15,9 @@
 //	  - The link owns the network connection: it bounds every read by itself, so
 //	    that a callee that blocks for long is back-pressure and not an error, and
 //	    it can end everything that hangs on the connection at once.
-//	  - The parser turns bytes into go-mysql's events. It inflates a compressed
-//	    transaction as a stream, so that its size does not count.
+//	  - The parser turns bytes into go-mysql's events, but for rows of other tables,
+//	    which it passes over. It inflates a compressed transaction as a stream, so that
+//	    its size does not count.
 //	  - The assembler is pure: events in, at each group's end one group out. It
 //	    knows every shape a group can have, and refuses what it does not know.
 //	  - The stream keeps the position: a GTID set of our own that grows by one

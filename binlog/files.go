@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	goOnByFile = "begin under a new source.name, with source.start set to snapshot (which repeats the rows that are in the tables), earliest, latest or a file:offset"
+	goOnByFile = "go on: binjet position set, with latest or a file:offset, or a new source.name, whose source.start may also be snapshot (which repeats the rows that are in the tables) or earliest"
 
 	hintOtherFiles = "File positions can't follow a fail-over: they mean nothing on another server. If this is the wrong server, correct its address; " +
 		"if the one before is still there, let binjet read all of it first. Else compare the outbox tables with the stream by Outbox-Id, publish by hand what is missing, and " +

@@ -74,11 +74,12 @@ func halt(cause error, hint, format string, args ...any) *checkpoint.HaltError {
 }
 
 const (
-	// What an operator can do to leave something behind, with this package alone: a new
-	// source has a checkpoint of its own, and begins where it is told to.
-	goOnBehind  = "go on behind it under a new source.name, with source.start set to a GTID set that includes it (without GTIDs: to the file:offset behind it)"
-	goOnFrom    = "go on under a new source.name, with source.start set to a GTID set that this server has (without GTIDs: to a file:offset)"
-	goOnWithout = "go on under a new source.name, with source.start set to a GTID set that includes what is missing"
+	// What an operator can do to leave something behind: to set the position by the command, or,
+	// with this package alone, to take a new source, which has a checkpoint of its own and
+	// begins where it is told to.
+	goOnBehind  = "go on behind it: binjet position set, with a GTID set that includes it (without GTIDs: the file:offset behind it), or a new source.name with that as source.start"
+	goOnFrom    = "go on: binjet position set, with latest or a GTID set that this server has (without GTIDs: a file:offset), or a new source.name with that as source.start"
+	goOnWithout = "go on: binjet position set, with a GTID set that includes what is missing, or a new source.name with that as source.start"
 	startAnew   = "begin anew under a new source.name"
 
 	hintRewritten = "The server's binlog lost transactions that were published, and it gave their numbers to others: it crashed with sync_binlog " +

@@ -5,9 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -20,21 +18,20 @@ import (
 // connection before we could say what it was, and it would inflate and decode
 // all of a compressed transaction at once.
 type parser struct {
-	events *replication.BinlogParser
-	inner  *replication.BinlogParser // for what is inside a compressed transaction
+	events *events
+	inner  *events // for what is inside a compressed transaction
 	zstd   *zstd.Decoder
-	crc    bool // events end with a checksum
 }
 
 // newParser returns a parser that decodes the rows of wanted tables only.
 func newParser(flavor string, tables *tableSet, deletes bool) *parser {
-	return &parser{events: newEventParser(flavor, tables, deletes), inner: newEventParser(flavor, tables, deletes)}
+	full := func() *replication.BinlogParser { return newEventParser(flavor, tables, deletes) }
+	return &parser{events: newEvents(tables, full), inner: newEvents(tables, full)}
 }
 
 func newEventParser(flavor string, tables *tableSet, deletes bool) *replication.BinlogParser {
 	p := replication.NewBinlogParser()
 	p.SetFlavor(flavor)
-	p.SetVerifyChecksum(true)
 	p.SetParseTime(true)
 	p.SetTimestampStringLocation(time.UTC)
 	p.SetRenderJSONAsMySQLText(true)
@@ -78,44 +75,26 @@ func sound(e *replication.RowsEvent) error {
 	return errors.New("rows without columns")
 }
 
-// isDummy: the table ID of an event that only ends a statement.
-func isDummy(id uint64) bool { return id == 0xffffff || id == 0xffffffff || id == 0xffffffffffff }
-
 // parse hands the event in raw to each, or the events inside it when it is a
-// compressed transaction. The events do not share memory with raw's successors.
+// compressed transaction, but for those that nobody needs: see [events.parse].
 func (p *parser) parse(raw []byte, each func(*replication.BinlogEvent) error) error {
 	if len(raw) > 4 && replication.EventType(raw[4]) == replication.TRANSACTION_PAYLOAD_EVENT {
 		return p.inflate(raw, each)
 	}
-	ev, err := parseEvent(p.events, raw)
+	ev, err := p.events.parse(raw)
 	if err != nil {
 		return unparsable(err)
 	}
-	if fde, ok := ev.Event.(*replication.FormatDescriptionEvent); ok {
-		p.crc = fde.ChecksumAlgorithm == replication.BINLOG_CHECKSUM_ALG_CRC32
-		if _, err := parseEvent(p.inner, withoutChecksum(raw)); err != nil {
+	if ev == nil {
+		return nil
+	}
+	if ev.Header.EventType == replication.FORMAT_DESCRIPTION_EVENT {
+		if _, err := p.inner.parse(withoutChecksum(raw)); err != nil {
 			return unparsable(err)
 		}
 	}
 	return each(ev)
 }
-
-// parseEvent is Parse, which panics on some events that are cut short and yet bear
-// the right checksum.
-func parseEvent(p *replication.BinlogParser, raw []byte) (ev *replication.BinlogEvent, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("go-mysql: %v", v)
-		}
-		if err != nil && len(err.Error()) > maxReason { // it may show the whole event
-			err = errors.New(strings.ToValidUTF8(err.Error()[:maxReason], "") + "…")
-		}
-	}()
-	return p.Parse(raw)
-}
-
-// maxReason is how much of an error of go-mysql is of use to anybody, in bytes.
-const maxReason = 400
 
 func unparsable(err error) error {
 	return halt(err, "Read the event with mysqlbinlog; if it is sound, report this", "an event of the binlog can't be parsed")
@@ -146,9 +125,12 @@ func (p *parser) inflate(raw []byte, each func(*replication.BinlogEvent) error) 
 		if err != nil {
 			return halt(err, "Turn binlog_transaction_compression off, or report this", "a compressed transaction can't be read")
 		}
-		ev, err := parseEvent(p.inner, raw)
+		ev, err := p.inner.parse(raw)
 		if err != nil {
 			return unparsable(err)
+		}
+		if ev == nil {
+			continue
 		}
 		if err := each(ev); err != nil {
 			return err
@@ -164,14 +146,10 @@ func (p *parser) payload(raw []byte) (r io.Reader, err error) {
 			err = fmt.Errorf("its header is broken: %v", v)
 		}
 	}()
-	if p.crc {
-		end := len(raw) - replication.BinlogChecksumLength
-		if crc32.ChecksumIEEE(raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
-			return nil, replication.ErrChecksumMismatch
-		}
-		raw = raw[:end]
+	body, err := p.events.body(raw)
+	if err != nil {
+		return nil, err
 	}
-	body := raw[replication.EventHeaderSize:]
 	compression := uint64(replication.NONE)
 	for {
 		if len(body) == 0 {

@@ -32,7 +32,7 @@ const (
 	rawMariaIncident = "1b60046b1a01000000390000009d060000000001001f6572726f722077726974696e6720746f207468652062696e617279206c6f67377a3a9f"
 )
 
-func rawEvent(t *testing.T, text string) []byte {
+func rawEvent(t testing.TB, text string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(text)
 	if err != nil {
@@ -82,8 +82,9 @@ func TestRawEvents(t *testing.T) {
 		"a new kind, compressed":        {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID), wrapped(retyped(rawEvent(t, rawRows), 45, 0))}, "unknown event type 45"},
 		"a new kind to be ignored": {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID),
 			retyped(rawEvent(t, rawRows), 45, replication.LOG_EVENT_IGNORABLE_F)}, ""},
-		"rows of an unknown table": {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID), rawEvent(t, rawRows)}, "can't be parsed"},
 		"a changed byte":           {checkpoint.MySQL, [][]byte{flipped}, "can't be parsed"},
+		"the end of a statement":   {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID), framed(replication.WRITE_ROWS_EVENTv2, unhex(t, "ffffff000000010002000100"))}, ""},
+		"rows of an unknown table": {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID), rawEvent(t, rawRows)}, "no TABLE_MAP for table ID 106"},
 		"a changed byte, compressed": {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID),
 			append(wrapped(rawEvent(t, rawRows))[:60], wrapped(rawEvent(t, rawRows))[61:]...)}, "compressed transaction can't be read"},
 		"cut short": {checkpoint.MySQL, [][]byte{rawEvent(t, rawGTID)[:40]}, "can't be parsed"},

@@ -50,8 +50,12 @@ type constErrors struct {
 func (e constErrors) Error() string   { return e.meaning.Error() + ": " + e.err.Error() }
 func (e constErrors) Unwrap() []error { return []error{e.meaning, e.err} }
 
-// secureTransportRequired is ER_SECURE_TRANSPORT_REQUIRED.
-const secureTransportRequired = 3159
+// Error numbers that go-mysql has no names for.
+const (
+	secureTransportRequired = 3159 // ER_SECURE_TRANSPORT_REQUIRED
+	accountLocked           = 3118 // ER_ACCOUNT_HAS_BEEN_LOCKED
+	accountLockedMariaDB    = 4151
+)
 
 // nextStep says what somebody can do about a connection that can't be opened.
 func nextStep(err error) string {
@@ -70,6 +74,10 @@ func nextStep(err error) string {
 		return "the server wants TLS: configure it"
 	case mysql.ER_ACCESS_DENIED_ERROR, mysql.ER_DBACCESS_DENIED_ERROR:
 		return "check user and password"
+	case accountLocked, accountLockedMariaDB:
+		return "ALTER USER … ACCOUNT UNLOCK, or use another account"
+	case mysql.ER_MUST_CHANGE_PASSWORD, mysql.ER_MUST_CHANGE_PASSWORD_LOGIN:
+		return "give the account a new password, here and there; ALTER USER … PASSWORD EXPIRE NEVER keeps it"
 	case mysql.ER_SPECIFIC_ACCESS_DENIED_ERROR:
 		return "GRANT REPLICATION SLAVE ON *.* to the account"
 	case mysql.ER_CON_COUNT_ERROR:

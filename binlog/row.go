@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // message decodes one row. A nil *RowError means that m can be published;
-// otherwise Table, ID, Problem and Hint of it are set. The bytes are copied.
+// otherwise Table, ID, Problem and Hint of it are set. The bytes are copied, or the event is kept.
 // committed stands in for a created_at that is NULL, zero or not mapped.
 func (l *layout) message(row []any, skipped []int, committed time.Time) (m binjet.Message, fault *RowError) {
 	bad := func(problem, hint string, table bool) (binjet.Message, *RowError) {
@@ -24,11 +25,10 @@ func (l *layout) message(row []any, skipped []int, committed time.Time) (m binje
 		}
 	}
 	r := rowReader{layout: l, row: row}
-	m.ID = r.messageID()
-	m.Topic = r.routed(l.topic, l.topicParts, true)
-	m.Key = r.routed(l.key, l.keyParts, false)
+	id, topic := r.messageID(), r.routed(l.topic, l.topicParts, true)
+	m.ID, m.Topic, m.Key = copied(id, topic, r.routed(l.key, l.keyParts, false))
 	headers := r.bytes(l.headers, true)
-	m.Payload = r.payloadCopy()
+	m.Payload = r.payloadKept()
 	m.CreatedAt = r.time(l.createdAt, committed)
 	problem := r.complete(&m, headers)
 	switch {
@@ -47,13 +47,21 @@ func (l *layout) message(row []any, skipped []int, committed time.Time) (m binje
 	return m, fault
 }
 
+// copied returns the same in bytes of their own, which are one piece: what is read may
+// alias the event.
+func copied(a, b, c string) (string, string, string) {
+	var room [256]byte
+	text := string(append(append(append(room[:0], a...), b...), c...))
+	return text[:len(a)], text[len(a) : len(a)+len(b)], text[len(a)+len(b):]
+}
+
 // idOf is the message ID of a row, "" when it can't be read.
 func (l *layout) idOf(row []any) string {
 	if l.fault != "" {
 		return ""
 	}
 	r := rowReader{layout: l, row: row}
-	return r.messageID()
+	return strings.Clone(r.messageID())
 }
 
 // timeOf is the created_at of a row; zero where it has none.
@@ -158,16 +166,17 @@ func (r *rowReader) failType(i int, format string, args ...any) {
 	r.fail(i, format, args...)
 }
 
-// messageID is text, or a UUID.
+// messageID is text, or a UUID; it may alias the event.
 func (r *rowReader) messageID() string {
 	if r.types[r.id].valueType == typeUUID {
 		text, _ := r.text(r.id)
 		return text
 	}
-	return string(r.bytes(r.id, false))
+	return r.string(r.id, false)
 }
 
-// routed is the topic or the key: a column, or what parts make of several.
+// routed is the topic or the key: a column, or what parts make of several. It may alias
+// the event.
 func (r *rowReader) routed(column int, parts []boundPart, topic bool) string {
 	switch {
 	case parts != nil:
@@ -177,7 +186,7 @@ func (r *rowReader) routed(column int, parts []boundPart, topic bool) string {
 	}
 	switch r.types[column].valueType {
 	case typeText, typeBytes:
-		return string(r.bytes(column, !topic))
+		return r.string(column, !topic)
 	}
 	if r.row[column] == nil && !topic {
 		return ""
@@ -231,6 +240,14 @@ func (r *rowReader) text(i int) (string, bool) {
 	return text, true
 }
 
+// string is bytes as text, which is not copied where it is text already.
+func (r *rowReader) string(i int, null bool) string {
+	if v, ok := r.row[i].(string); ok && (r.types[i].valueType == typeBytes || r.types[i].valueType == typeText && utf8.ValidString(v)) {
+		return v
+	}
+	return string(r.bytes(i, null))
+}
+
 // bytes returns a text or binary value, which aliases the event.
 func (r *rowReader) bytes(i int, null bool) []byte {
 	if i < 0 {
@@ -280,13 +297,38 @@ func (l *layout) typeProblem(i int, asText bool) string {
 	return ""
 }
 
-// payloadCopy is the payload, in bytes of its own.
-func (r *rowReader) payloadCopy() []byte {
+// payloadKept is the payload in bytes that stay: its own, or those of the event.
+func (r *rowReader) payloadKept() []byte {
 	b := r.bytes(r.payload, false)
-	if b != nil && r.types[r.payload].valueType == typeJSON {
+	switch {
+	case b != nil && r.types[r.payload].valueType == typeJSON:
 		return canonicalJSON(make([]byte, 0, len(b)), b)
+	case r.mayKeep(b):
+		return b[:len(b):len(b)]
 	}
 	return append([]byte{}, b...)
+}
+
+// maxKept is above what go-mysql reads into a buffer that may be twice as large.
+const maxKept = 1 << 20
+
+// mayKeep reports whether b may keep the whole event alive: each event of the binlog is
+// read into memory of its own, unlike the rows of a SELECT. All else of the row is less than
+// a quarter of b, so that hardly more is held than is counted.
+func (r *rowReader) mayKeep(b []byte) bool {
+	if r.event == nil || len(b) == 0 || len(b) > maxKept {
+		return false
+	}
+	all := 0
+	for _, v := range r.row {
+		switch v := v.(type) {
+		case string:
+			all += len(v)
+		case []byte:
+			all += len(v)
+		}
+	}
+	return all <= len(b)*5/4
 }
 
 // time reads created_at. The value that stands for no time becomes fallback.

@@ -73,28 +73,32 @@ func (s *stream) publish(ctx context.Context, view *session, at checkpoint.Posit
 }
 
 // takeSnapshot returns a session that sees the tables as of the position at.
-func (s *stream) takeSnapshot(ctx context.Context) (view *session, at checkpoint.Position, err error) {
-	view, err = s.connect(ctx)
+func (s *stream) takeSnapshot(ctx context.Context) (*session, checkpoint.Position, error) {
+	view, err := s.connect(ctx)
 	if err != nil {
+		return nil, checkpoint.Position{}, err
+	}
+	at, err := s.beginSnapshot(ctx, view)
+	if err != nil {
+		view.close()
 		return nil, at, err
 	}
-	defer func() {
-		if err != nil {
-			view.close()
-		}
-	}()
+	return view, at, nil
+}
+
+// beginSnapshot has view see the tables as of the position at, from now on.
+func (s *stream) beginSnapshot(ctx context.Context, view *session) (at checkpoint.Position, err error) {
 	for _, q := range []string{"SET SESSION time_zone='+00:00'", "SET SESSION wait_timeout=86400", "SET NAMES utf8mb4",
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"} {
-		if _, err = view.rows(q); err != nil {
-			return nil, at, err
+		if _, err := view.rows(q); err != nil {
+			return at, err
 		}
 	}
 	if s.srv.Flavor == checkpoint.MariaDB {
 		at.Resume, err = s.snapshotMariaDB(ctx, view)
-	} else {
-		at, err = s.snapshotMySQL(ctx, view)
+		return at, err
 	}
-	return view, at, err
+	return s.snapshotMySQL(ctx, view)
 }
 
 // snapshotMariaDB: the server itself says where in the binlog a snapshot is. It is

@@ -36,21 +36,28 @@ func (g GTID) IsZero() bool { return g.Flavor == "" }
 
 // String is the server's own notation: uuid:n, uuid:tag:n or domain-server-n; or
 // file:offset.
-func (g GTID) String() string {
+func (g GTID) String() string { return string(g.Append(nil)) }
+
+// Append appends what [GTID.String] returns to b.
+func (g GTID) Append(b []byte) []byte {
 	switch g.Flavor {
 	case MySQL:
-		n := ":" + strconv.FormatUint(g.N, 10)
-		switch {
-		case g.File != "":
-			return g.File + n
-		case g.Tag != "":
-			return formatUUID(g.UUID) + ":" + g.Tag + n
+		if g.File != "" {
+			b = append(b, g.File...)
+		} else {
+			b = appendUUID(b, g.UUID)
 		}
-		return formatUUID(g.UUID) + n
+		if g.File == "" && g.Tag != "" {
+			b = append(append(b, ':'), g.Tag...)
+		}
+		b = append(b, ':')
 	case MariaDB:
-		return fmt.Sprintf("%d-%d-%d", g.Domain, g.Server, g.N)
+		b = append(strconv.AppendUint(b, uint64(g.Domain), 10), '-')
+		b = append(strconv.AppendUint(b, uint64(g.Server), 10), '-')
+	default:
+		return b
 	}
-	return ""
+	return strconv.AppendUint(b, g.N, 10)
 }
 
 // ParseGTID reads what [GTID.String] writes; "" is the zero GTID.
@@ -80,7 +87,9 @@ func (g *GTID) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-func formatUUID(u [16]byte) string {
+func formatUUID(u [16]byte) string { return string(appendUUID(nil, u)) }
+
+func appendUUID(to []byte, u [16]byte) []byte {
 	var b [36]byte
 	hex.Encode(b[0:8], u[0:4])
 	hex.Encode(b[9:13], u[4:6])
@@ -88,7 +97,7 @@ func formatUUID(u [16]byte) string {
 	hex.Encode(b[19:23], u[8:10])
 	hex.Encode(b[24:36], u[10:16])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
+	return append(to, b[:]...)
 }
 
 func parseUUID(s string) (u [16]byte, err error) {
