@@ -71,7 +71,8 @@ type Config struct {
 	CommitTimeout time.Duration
 	// BatchMessages and BatchBytes bound a batch. Defaults 998 and 4 MiB.
 	BatchMessages, BatchBytes int
-	// QueueBytes bounds what is read ahead of the publisher. Default 8 MiB.
+	// QueueBytes bounds what is read ahead of the publisher, besides two batches'
+	// events. Default 8 MiB.
 	QueueBytes int
 	// OnInvalid says what becomes of a row that can't be published: [Quarantine]
 	// (default) stores it in the dead-letter stream before the position moves, [Halt] stops.
@@ -89,7 +90,7 @@ type Config struct {
 // return quickly and not call back. Any may be nil.
 type Hooks struct {
 	// Committed is called for every checkpoint that the stream holds, heartbeats
-	// and take-overs included.
+	// and take-overs included, and for every event that was published by itself.
 	Committed func(Commit)
 	// Settled is called when a commit had no OK, with what was found: "committed",
 	// "resend", "deposed", "older" or "retry", and the cause.
@@ -100,14 +101,18 @@ type Hooks struct {
 	Quarantined func(id, reason string)
 }
 
-// Commit describes one stored checkpoint.
+// Commit describes one stored checkpoint, or one stored event that went by itself.
 type Commit struct {
+	// Alone says that this is an event by itself, which the next checkpoint will cover:
+	// Seq is its own, and Checkpoint the last one with the position and count behind it.
+	Alone bool
+
 	Events     int           // published with it
 	Bytes      int           // of these events
 	Oldest     time.Time     // commit time of the oldest transaction in it; zero for a heartbeat
 	Parts      []Part        // the transactions in it that have events, in their order
 	Duration   time.Duration // from the commit message to the settled outcome
-	Seq        uint64        // of the checkpoint
+	Seq        uint64        // of the checkpoint, or of the event by itself
 	Checkpoint checkpoint.Checkpoint
 }
 

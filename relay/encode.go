@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,6 +21,10 @@ const (
 	headerBatchCommit   = "Nats-Batch-Commit"
 	headerExpectedSeq   = "Nats-Expected-Last-Subject-Sequence"
 	headerRollup        = "Nats-Rollup"
+
+	// Of an event by itself: the expected sequence is that of another subject.
+	headerExpectedSubject = "Nats-Expected-Last-Subject-Sequence-Subject"
+	headerExpectedLast    = "Nats-Expected-Last-Sequence"
 )
 
 // overhead is what the batch headers and framing add to a message at most.
@@ -28,11 +33,18 @@ const overhead = 160
 // maxHeaderBytes leaves room for the batch headers in what the broker takes, 64 KiB.
 const maxHeaderBytes = 64<<10 - 1 - overhead
 
-// encoder turns messages into what goes on the wire.
+// encoder turns messages into what goes on the wire. One goroutine uses it.
 type encoder struct {
 	source, prefix string
 	partitions     int
 	maxPayload     func() int64 // what broker and stream take of an event; it may change on reconnect
+
+	spares   spares
+	gtid     checkpoint.GTID // the last one, as gtidText
+	gtidText string
+	topic    string // the last one, in subject, where the key has no part in that
+	subject  string
+	text     []byte // room for what is formatted
 }
 
 // encode returns the message as it will be published, without the batch
@@ -40,32 +52,25 @@ type encoder struct {
 // it is larger than a batch. The error is why the broker would refuse it.
 func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, int, error) {
 	m := &tx.Messages[i]
-	h := make(nats.Header, len(m.Headers)+10)
+	msg := e.spares.take()
+	msg.Subject, msg.Data = e.subjectOf(m), m.Payload
+	h := msg.Header
+	setHeader(h, binjet.HeaderID, m.ID)
+	setHeader(h, binjet.HeaderTopic, m.Topic)
+	setHeader(h, binjet.HeaderKey, m.Key)
+	setHeader(h, binjet.HeaderSource, e.source)
+	setHeader(h, binjet.HeaderContentType, m.ContentType)
+	e.setFormatted(h, tx, i, total)
 	for name, values := range m.Headers {
-		h[name] = values
-	}
-	set := func(name, value string) {
-		if value != "" {
-			h[name] = []string{value}
+		if name != binjet.HeaderContentType {
+			h[name] = values
+		} else if m.ContentType == "" && len(values) > 0 {
+			setHeader(h, name, values[0])
 		}
 	}
-	set(binjet.HeaderID, m.ID)
-	set(binjet.HeaderTopic, m.Topic)
-	set(binjet.HeaderKey, m.Key)
-	set(binjet.HeaderSource, e.source)
-	set(binjet.HeaderContentType, m.ContentType)
-	if !m.CreatedAt.IsZero() {
-		set(binjet.HeaderCreatedAt, m.CreatedAt.UTC().Format(binjet.CreatedAtLayout))
-	}
-	if !tx.GTID.IsZero() {
-		set(binjet.HeaderTx, tx.GTID.String())
-		set(binjet.HeaderTxIndex, txIndex(tx.Offset+i+1, total))
-	}
-	msg := &nats.Msg{Subject: binjet.Subject(e.prefix, m.Topic, m.Key, e.partitions), Header: h, Data: m.Payload}
 	size := msg.Size() + overhead
 	if n, limit := int64(size-len(msg.Subject)), e.maxPayload(); limit > 0 && n > limit { // the broker does not count the subject
-		return nil, 0, fmt.Errorf("it is %d bytes with its headers and those of its batch, more than the %d that the broker takes (the stream's max_msg_size, or max_payload less %d for what a dead letter adds)",
-			n, limit, deadletter.Room)
+		return nil, 0, &tooLargeError{n, limit}
 	}
 	if n := size - overhead - len(msg.Subject) - len(msg.Data); n > maxHeaderBytes-deadletter.Room {
 		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes of a message that may become a dead letter", n, maxHeaderBytes-deadletter.Room)
@@ -74,6 +79,57 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 		return nil, 0, fmt.Errorf("its header %s is %q, which the broker refuses: give whole seconds", binjet.HeaderTTL, ttl)
 	}
 	return msg, size, nil
+}
+
+// tooLargeError is by the limits as they were known.
+type tooLargeError struct{ bytes, limit int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("it is %d bytes with its headers and those of its batch, more than the %d that the broker takes (the stream's max_msg_size, or max_payload less %d for what a dead letter adds)",
+		e.bytes, e.limit, deadletter.Room)
+}
+
+func isTooLarge(err error) bool {
+	var e *tooLargeError
+	return errors.As(err, &e)
+}
+
+// subjectOf remembers the last one: most tables have few topics.
+func (e *encoder) subjectOf(m *binjet.Message) string {
+	if e.partitions > 0 {
+		return binjet.Subject(e.prefix, m.Topic, m.Key, e.partitions)
+	}
+	if e.subject == "" || e.topic != m.Topic {
+		e.topic, e.subject = m.Topic, binjet.Subject(e.prefix, m.Topic, "", 0)
+	}
+	return e.subject
+}
+
+// setFormatted sets the headers that are made of times and numbers, whose text is one
+// allocation.
+func (e *encoder) setFormatted(h nats.Header, tx *checkpoint.Transaction, i, total int) {
+	e.text = e.text[:0]
+	if at := tx.Messages[i].CreatedAt; !at.IsZero() {
+		e.text = at.UTC().AppendFormat(e.text, binjet.CreatedAtLayout)
+	}
+	created := len(e.text)
+	if !tx.GTID.IsZero() {
+		e.text = append(strconv.AppendInt(e.text, int64(tx.Offset+i+1), 10), '/')
+		if total > 0 {
+			e.text = strconv.AppendInt(e.text, int64(total), 10)
+		}
+	}
+	index := len(e.text)
+	if tx.GTID != e.gtid {
+		e.text = tx.GTID.Append(e.text)
+	}
+	text := string(e.text)
+	if tx.GTID != e.gtid {
+		e.gtid, e.gtidText = tx.GTID, text[index:]
+	}
+	setHeader(h, binjet.HeaderCreatedAt, text[:created])
+	setHeader(h, binjet.HeaderTxIndex, text[created:index])
+	setHeader(h, binjet.HeaderTx, e.gtidText)
 }
 
 // validTTL reports whether nats-server takes the header: "never", a duration of
@@ -90,11 +146,4 @@ func validTTL(values []string) bool {
 	}
 	_, err := strconv.ParseUint(values[0], 10, 31)
 	return err == nil
-}
-
-func txIndex(n, total int) string {
-	if total == 0 {
-		return strconv.Itoa(n) + "/"
-	}
-	return strconv.Itoa(n) + "/" + strconv.Itoa(total)
 }

@@ -39,12 +39,16 @@ func (f *fakeSource) commit(events int, payload []byte) *checkpoint.Transaction 
 
 // commitInvalid is commit with rows in it that can't be published.
 func (f *fakeSource) commitInvalid(events int, payload []byte, bad ...checkpoint.Invalid) *checkpoint.Transaction {
+	return f.commitWith(events, payload, nil, bad...)
+}
+
+func (f *fakeSource) commitWith(events int, payload []byte, headers binjet.Headers, bad ...checkpoint.Invalid) *checkpoint.Transaction {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.txs) + 1
 	tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID, N: uint64(n)}, Committed: time.Now(), Invalid: bad}
 	for i := range events {
-		tx.Messages = append(tx.Messages, binjet.Message{ID: fmt.Sprintf("%d.%d", n, i+1), Topic: "orders.created", Key: "k", Payload: payload})
+		tx.Messages = append(tx.Messages, binjet.Message{ID: fmt.Sprintf("%d.%d", n, i+1), Topic: "orders.created", Key: "k", Payload: payload, Headers: headers})
 	}
 	f.txs = append(f.txs, tx)
 	close(f.more)
@@ -165,7 +169,7 @@ func (r *running) halt(t *testing.T) {
 // eventually polls cond; it is the only way these tests wait for the broker.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute) // a slow machine that much else runs on
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {

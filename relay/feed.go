@@ -22,8 +22,13 @@ type feeder struct {
 	maxBytes    int
 	// quarantine puts a message of tx aside for good, or says why it can't.
 	quarantine func(ctx context.Context, tx *checkpoint.Transaction, bad checkpoint.Invalid) error
+	// askLimits learns anew what the broker takes.
+	askLimits func(context.Context) error
 	// rescan leaves out the rows that the stream holds, for a snapshot that mends a gap.
 	rescan *rescan
+
+	spare []*nats.Msg
+	sizes []int
 }
 
 // feed puts tx into the queue, in parts when it does not fit into one batch.
@@ -52,6 +57,7 @@ func (f *feeder) feed(ctx context.Context, tx *checkpoint.Transaction) error {
 		}
 		f.backlog.hold(bytes) // also while it waits for room
 		it := item{tx: part, msgs: publishable(msgs[from:to]), bytes: bytes, ends: to == len(msgs), strays: strays}
+		it.alone = mayGoAlone(part, &it)
 		if err := f.queue.put(ctx, it); err != nil {
 			return err
 		}
@@ -70,8 +76,7 @@ func (f *feeder) encodeAll(ctx context.Context, tx *checkpoint.Transaction) ([]*
 	if tx.More || tx.Offset > 0 || !f.fits(tx) {
 		total = 0
 	}
-	msgs := make([]*nats.Msg, len(tx.Messages))
-	sizes := make([]int, len(tx.Messages))
+	msgs, sizes := f.room(len(tx.Messages))
 	invalid := tx.Invalid
 	for i := range tx.Messages {
 		if len(invalid) > 0 && invalid[0].Index == i {
@@ -82,6 +87,12 @@ func (f *feeder) encodeAll(ctx context.Context, tx *checkpoint.Transaction) ([]*
 			continue
 		}
 		msg, size, err := f.encode(tx, i, total)
+		if err != nil && isTooLarge(err) {
+			if err := f.askLimits(ctx); err != nil {
+				return nil, nil, err
+			}
+			msg, size, err = f.encode(tx, i, total)
+		}
 		if err != nil {
 			if err := f.quarantine(ctx, tx, checkpoint.Invalid{Index: i, Reason: err.Error()}); err != nil {
 				return nil, nil, err
@@ -91,6 +102,18 @@ func (f *feeder) encodeAll(ctx context.Context, tx *checkpoint.Transaction) ([]*
 		msgs[i], sizes[i] = msg, size
 	}
 	return msgs, sizes, nil
+}
+
+// room returns space for n messages, cut off from a larger piece, and for their sizes,
+// which is used again at the next call.
+func (f *feeder) room(n int) ([]*nats.Msg, []int) {
+	if len(f.spare) < n {
+		f.spare = make([]*nats.Msg, max(n, MaxBatchMessages))
+	}
+	msgs := f.spare[:n:n]
+	f.spare = f.spare[n:]
+	f.sizes = append(f.sizes[:0], make([]int, n)...)
+	return msgs, f.sizes
 }
 
 // publishable drops the places of messages that are quarantined.

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 )
@@ -108,6 +110,23 @@ func TestQueueWaitsForRoom(t *testing.T) {
 	q.take(func(*item) bool { return true })
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestQueueIsBoundedByEvents: many small ones take more memory than they have bytes.
+func TestQueueIsBoundedByEvents(t *testing.T) {
+	q := newQueue(1 << 30)
+	for n := range queueEvents {
+		if !q.tryPut(item{msgs: make([]*nats.Msg, 1), bytes: 1}) {
+			t.Fatalf("full after %d events", n)
+		}
+	}
+	if q.tryPut(item{msgs: make([]*nats.Msg, 1), bytes: 1}) {
+		t.Fatal("a full queue took more")
+	}
+	q.take(func(*item) bool { return true })
+	if !q.tryPut(item{msgs: make([]*nats.Msg, 1), bytes: 1}) {
+		t.Fatal("a queue with room took nothing")
 	}
 }
 

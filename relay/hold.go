@@ -29,8 +29,11 @@ var (
 type Hold struct {
 	relay *Relay
 	pub   *publisher
-	stop  context.CancelFunc
+	stop  context.CancelFunc // no more heartbeats
+	cut   context.CancelFunc // nor the one that is under way
 	done  chan struct{}
+
+	behind Behind
 
 	mu   sync.Mutex
 	held store.Held
@@ -54,9 +57,13 @@ func (r *Relay) Hold(ctx context.Context) (*Hold, error) {
 		pub.close()
 		return nil, fmt.Errorf("hold the checkpoint of source %s: %w", r.cfg.Name, err)
 	}
-	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h := &Hold{relay: r, pub: pub, stop: stop, done: make(chan struct{}), held: held}
-	go h.keep(beating)
+	beating, cut := context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(beating)
+	h := &Hold{relay: r, pub: pub, stop: stop, cut: cut, done: make(chan struct{}), held: held}
+	go h.keep(beating, running.Done())
+	if h.behind, err = r.lookBehind(ctx, held, held.Seq, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("hold the checkpoint of source %s: %w", r.cfg.Name, err), h.Release(context.WithoutCancel(ctx)))
+	}
 	return h, nil
 }
 
@@ -67,10 +74,7 @@ func (r *Relay) seize(ctx context.Context, pub *publisher) (store.Held, error) {
 		return store.Held{}, err
 	}
 	for try := 0; ; try++ {
-		held, err := r.store.Load(ctx)
-		if errors.Is(err, store.ErrNotFound) {
-			return held, ErrNoCheckpoint
-		}
+		held, err := r.load(ctx)
 		if err != nil {
 			return held, err
 		}
@@ -88,19 +92,28 @@ func (r *Relay) seize(ctx context.Context, pub *publisher) (store.Held, error) {
 	}
 }
 
-// keep writes heartbeats until its context ends, or another one has taken over.
-func (h *Hold) keep(ctx context.Context) {
+// load is for an operator: there has to be a checkpoint.
+func (r *Relay) load(ctx context.Context) (store.Held, error) {
+	held, err := r.store.Load(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return held, ErrNoCheckpoint
+	}
+	return held, err
+}
+
+// keep writes heartbeats until the hold ends, or another one has taken over.
+func (h *Hold) keep(ctx context.Context, stopped <-chan struct{}) {
 	defer close(h.done)
 	tick := time.NewTicker(h.relay.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-stopped:
 			return
 		case <-tick.C:
 		}
 		h.mu.Lock()
-		_, err := h.write(ctx, checkpoint.Checkpoint{Position: h.held.Position, From: h.held.TrueAt(h.held.Seq)})
+		_, err := h.write(ctx, checkpoint.Checkpoint{Position: h.held.Position, From: h.held.TrueAt(h.held.Seq)}, 0)
 		if err != nil && ctx.Err() == nil {
 			h.lost = err
 		}
@@ -111,13 +124,14 @@ func (h *Hold) keep(ctx context.Context) {
 	}
 }
 
-// write stores a checkpoint behind the one that is held. h.mu is held.
-func (h *Hold) write(ctx context.Context, c checkpoint.Checkpoint) (store.Held, error) {
+// write stores a checkpoint behind the one that is held, which counts so many events
+// more. h.mu is held.
+func (h *Hold) write(ctx context.Context, c checkpoint.Checkpoint, events int) (store.Held, error) {
 	if h.lost != nil {
 		return h.held, h.lost
 	}
 	c.Epoch = h.held.Epoch
-	w, err := h.relay.seal(&batch{pos: c.Position}, h.held, c)
+	w, err := h.relay.sealBehind(&batch{pos: c.Position}, h.held, c, events)
 	if err != nil {
 		return h.held, err
 	}
@@ -139,10 +153,14 @@ func (h *Hold) Held() store.Held {
 	return h.held
 }
 
+// Behind says what lies in the stream behind the position that is held.
+func (h *Hold) Behind() Behind { return h.behind }
+
 // Set moves the position and lets go, so that any relay may go on from there at
 // once. What the stream holds is not looked at: events behind a position further
 // back are published again under the IDs they had, and those that a position further
-// on passes over are never published. note says who and why; its other fields are
+// on passes over are never published; those of [Hold.Behind] come again too where the
+// position moves and does not pass over them. note says who and why; its other fields are
 // set here. Whether the source can be read from there is for the caller to verify.
 //
 // On an error nothing was set, but where it is one of the connection: then read the
@@ -150,7 +168,11 @@ func (h *Hold) Held() store.Held {
 func (h *Hold) Set(ctx context.Context, to checkpoint.Position, note checkpoint.Set) (store.Held, error) {
 	return h.end(ctx, func(held store.Held) checkpoint.Checkpoint {
 		note.At, note.From, note.To = time.Now().UTC(), held.Where(), to.Where()
-		return checkpoint.Checkpoint{Position: to, Released: true, Set: &note}
+		c := checkpoint.Checkpoint{Position: to, Released: true, Set: &note}
+		if note.From == note.To { // it does not move
+			c.From = held.TrueAt(held.Seq)
+		}
+		return c
 	})
 }
 
@@ -163,12 +185,21 @@ func (h *Hold) Release(ctx context.Context) error {
 }
 
 func (h *Hold) end(ctx context.Context, last func(store.Held) checkpoint.Checkpoint) (store.Held, error) {
+	// A heartbeat that is under way has to be settled: one that is cut off may be stored all
+	// the same, and then what is written behind it is refused as if another relay had.
 	h.stop()
+	cutOff := context.AfterFunc(ctx, h.cut)
 	<-h.done
+	cutOff()
+	h.cut()
 	defer h.pub.close()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	held, err := h.write(ctx, last(h.held))
+	c, events := last(h.held), 0
+	if c.From == 0 { // what lies behind the position is counted, and passed over or repeated
+		events = h.behind.Events
+	}
+	held, err := h.write(ctx, c, events)
 	if err != nil {
 		return held, fmt.Errorf("write the checkpoint of source %s: %w", h.relay.cfg.Name, err)
 	}

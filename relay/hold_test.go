@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -93,14 +94,21 @@ func TestHoldIsReleased(t *testing.T) {
 	}
 }
 
-// TestHoldLost: a hold that another relay took over sets nothing.
-func TestHoldLost(t *testing.T) {
+// onceLed is a broker that holds the first event of a source whose relay has stopped.
+func onceLed(t *testing.T) (*natstest.Server, *fakeSource) {
+	t.Helper()
 	srv := natstest.Start(t)
 	src := newFakeSource()
 	src.commit(1, []byte("p"))
 	r := start(t, Config{Source: src, Conn: srv.Connect(t)})
 	eventually(t, "the first event", published(r, 1))
 	r.halt(t)
+	return srv, src
+}
+
+// TestHoldLost: a hold that another relay took over sets nothing.
+func TestHoldLost(t *testing.T) {
+	srv, src := onceLed(t)
 	h, err := holder(t, srv.Connect(t), src).Hold(t.Context())
 	must(t, err)
 	other, err := holder(t, srv.Connect(t), src).Hold(t.Context())
@@ -112,6 +120,35 @@ func TestHoldLost(t *testing.T) {
 		t.Errorf("holds %+v", now.Checkpoint)
 	}
 	must(t, other.Release(t.Context()))
+}
+
+// TestHoldIsNotLostToItself: a heartbeat that is under way when the hold ends is waited
+// for. One that is cut off may be stored all the same, and looks like another relay's.
+func TestHoldIsNotLostToItself(t *testing.T) {
+	srv, src := onceLed(t)
+	op := holder(t, srv.Connect(t), src)
+	op.cfg.Heartbeat = 100 * time.Microsecond // so that there always is one
+	for range 50 {
+		h, err := op.Hold(t.Context())
+		must(t, err)
+		first := h.Held().Seq
+		eventually(t, "a heartbeat", func() bool { return h.Held().Seq > first })
+		_, err = h.Set(t.Context(), src.upTo(1), checkpoint.Set{By: "ann"})
+		must(t, err)
+	}
+}
+
+// TestHoldEndsWithoutTheBroker: whoever ends a hold says how long that may take.
+func TestHoldEndsWithoutTheBroker(t *testing.T) {
+	srv, src := onceLed(t)
+	h, err := holder(t, srv.Connect(t), src).Hold(t.Context())
+	must(t, err)
+	srv.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := h.Release(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("released: %v", err)
+	}
 }
 
 // TestFound: a checkpoint that was saved is put where there is none, and only there.

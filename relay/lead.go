@@ -20,7 +20,8 @@ type session struct {
 	queue  *queue
 	strays *strays // events behind the checkpoint we took over from; nil once there are no more
 
-	open   *batch // being filled; staged as it grows
+	lone   lone   // events behind held that were published by themselves
+	open   *batch // being filled; staged as it grows, or about to go by itself
 	flight *write // sent, not settled
 	sentAt time.Time
 }
@@ -33,7 +34,7 @@ func (r *Relay) lead(ctx context.Context, pub *publisher, held store.Held) error
 	s.open = s.newBatch(held.Position)
 	s.strays = s.behind()
 	f := &feeder{encoder: r.encoder(), queue: s.queue, backlog: &r.backlog, maxMessages: r.cfg.BatchMessages, maxBytes: r.cfg.BatchBytes,
-		quarantine: r.quarantine, rescan: r.newRescan(held)}
+		quarantine: r.quarantine, askLimits: r.askLimits, rescan: r.newRescan(held)}
 
 	readCtx, stopReading := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -85,7 +86,7 @@ func (s *session) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.flight == nil && len(s.open.msgs) > 0 {
+		if s.flight == nil && len(s.open.msgs) > 0 || s.due() {
 			if err := s.send(ctx, timeout); err != nil {
 				return err
 			}
@@ -110,7 +111,7 @@ func (s *session) run(ctx context.Context) error {
 				err = s.landed(ctx, 0, ErrNoAnswer)
 			}
 		case <-heartbeat.C:
-			if s.flight == nil && time.Since(s.sentAt) >= s.r.cfg.Heartbeat {
+			if s.flight == nil && len(s.lone.ids) == 0 && time.Since(s.sentAt) >= s.r.cfg.Heartbeat {
 				err = s.beat(ctx, timeout)
 			}
 		}
@@ -118,9 +119,18 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 		if s.flight == nil {
-			heartbeat.Reset(max(time.Millisecond, s.r.cfg.Heartbeat-time.Since(s.sentAt)))
+			heartbeat.Reset(max(time.Millisecond, s.wait()))
 		}
 	}
+}
+
+// wait is how long nothing has to be written if nothing happens.
+func (s *session) wait() time.Duration {
+	d := s.r.cfg.Heartbeat - time.Since(s.sentAt)
+	if len(s.lone.ids) > 0 {
+		d = min(d, s.loneTime()-time.Since(s.lone.since))
+	}
+	return d
 }
 
 type ending struct {
@@ -128,10 +138,21 @@ type ending struct {
 	err  error
 }
 
-// fill moves what fits from the queue into the open batch and stages it.
+// fill moves what fits from the queue into the open batch and stages it; or the one
+// event that is to go by itself.
 func (s *session) fill(ctx context.Context) (ending, error) {
 	for {
+		if len(s.open.msgs) == 0 && s.quiet() {
+			if s.flight != nil {
+				return ending{}, nil // what comes meanwhile may go by itself too
+			}
+			s.open.alone = true
+		}
 		it, ok, done, err := s.queue.take(s.fits)
+		if ok && s.open.alone && len(it.msgs) > 0 {
+			s.open.add(&it)
+			return ending{}, nil
+		}
 		if !ok {
 			if err := s.pub.stage(s.open); err != nil {
 				s.open.restage() // not connected: the commit will tell
@@ -147,7 +168,15 @@ func (s *session) fill(ctx context.Context) (ending, error) {
 
 func (s *session) fits(it *item) bool {
 	n := len(it.msgs)
-	if n == 0 || len(s.open.msgs) == 0 {
+	if n > 0 && !it.alone {
+		s.open.alone = false
+	}
+	switch {
+	case n == 0:
+		return true
+	case !s.open.alone && s.behindUs():
+		return false
+	case len(s.open.msgs) == 0:
 		return true
 	}
 	return len(s.open.msgs)+n <= s.r.cfg.BatchMessages && s.open.bytes+it.bytes <= s.r.cfg.BatchBytes
@@ -163,7 +192,7 @@ func (s *session) findStrays(ctx context.Context) error {
 		s.strays = nil
 		return nil
 	}
-	s.r.log.Warn("the stream holds events of ours behind the checkpoint; comparing them with the source", slog.Uint64("from", s.strays.seq))
+	s.r.log.Info("the stream holds events of ours behind the checkpoint; comparing them with the source", slog.Uint64("from", s.strays.seq))
 	return nil
 }
 
@@ -179,18 +208,23 @@ func (s *session) dropStrays(ctx context.Context, it *item) error {
 		if err != nil {
 			return err
 		}
+		s.open.events++
 		if !more {
 			s.strays = nil
+			s.r.log.Info("the source has said again what the stream holds behind the checkpoint", slog.Int("events", s.open.events))
 		}
-		s.open.events++
 		it.msgs = it.msgs[1:]
 	}
 	return nil
 }
 
-// send commits the open batch and opens the next one.
+// send commits the open batch, or publishes its one event by itself, and opens the
+// next one.
 func (s *session) send(ctx context.Context, timeout *time.Timer) error {
-	w, err := s.r.prepare(s.open, s.held)
+	if s.open.alone {
+		return s.sendAlone(ctx, timeout)
+	}
+	w, err := s.r.prepare(s.open, s.held, &s.lone, false)
 	if err != nil {
 		return err
 	}
@@ -208,7 +242,9 @@ func (s *session) beat(ctx context.Context, timeout *time.Timer) error {
 	if s.strays == nil {
 		return s.send(ctx, timeout)
 	}
-	return s.stayAlive(ctx)
+	err := s.stayAlive(ctx)
+	s.r.trouble(fmt.Sprintf("the stream holds event %s at sequence %d, behind the checkpoint, and the source has not said it again yet", s.strays.id, s.strays.seq))
+	return err
 }
 
 // stayAlive beats without moving the position, if it is time, and waits for the
@@ -257,53 +293,16 @@ func (s *session) landed(ctx context.Context, seq uint64, cause error) error {
 	}
 	w := s.flight
 	s.flight = nil
-	s.held = w.held(seq)
 	s.r.backlog.store(w.batch)
+	if w.alone {
+		s.landedAlone(w, seq, cause != nil)
+		w.batch.recycle(s.r.spares)
+		return nil
+	}
+	s.held = w.held(seq)
+	s.lone.covered()
 	s.r.committed(s.held, w.batch, time.Since(s.sentAt))
-	return nil
-}
-
-// settle finds out what became of the commit in flight, and sends its batch again
-// for as long as the stream does not hold it: behind a fence, so that of all its
-// copies only the last can be stored.
-func (s *session) settle(ctx context.Context, cause error) (uint64, error) {
-	for try := 0; ; try++ {
-		seq, err := s.pub.settleLoop(ctx, s.r.store, s.flight, cause, s.r.settled)
-		if !errors.Is(err, errAbsent) {
-			return seq, err
-		}
-		if err := sleep(ctx, backoff(try)); err != nil {
-			return 0, err
-		}
-		if err := s.fence(ctx); err != nil {
-			return 0, err
-		}
-		w, err := s.r.prepare(s.flight.batch, s.held)
-		if err != nil {
-			return 0, err
-		}
-		s.flight, s.sentAt = w, time.Now()
-		w.batch.restage()
-		if seq, cause = s.pub.commitAndWait(ctx, w); cause == nil {
-			return seq, nil
-		}
-	}
-}
-
-// fence makes every copy of the batch in flight void, by a checkpoint that says
-// the same as the one before, and looks what was stored of it. A single server
-// that runs out of room in the middle of a batch keeps its first events.
-func (s *session) fence(ctx context.Context) error {
-	if err := s.again(ctx); err != nil {
-		return err
-	}
-	behind := s.behind()
-	switch more, err := behind.advance(ctx); {
-	case err != nil:
-		return fmt.Errorf("look for a part of the batch: %w", err)
-	case more:
-		return &tornError{seq: behind.seq, id: behind.id}
-	}
+	w.batch.recycle(s.r.spares)
 	return nil
 }
 
@@ -350,7 +349,7 @@ func (s *session) release() error {
 // events that were read since the last commit, but not past staged ones.
 func (s *session) lastWrite() (*write, error) {
 	if s.strays == nil && len(s.open.msgs) == 0 {
-		return s.r.prepareReleased(s.open, s.held)
+		return s.r.prepare(s.open, s.held, &s.lone, true)
 	}
 	return s.r.prepareSame(s.held, true)
 }

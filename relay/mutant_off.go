@@ -3,8 +3,11 @@
 package relay
 
 import (
+	"context"
+
 	"github.com/nats-io/nats.go"
 
+	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
 )
 
@@ -12,6 +15,14 @@ import (
 // They exist under the build tag binjet_mutants only; here they are nothing.
 
 func (*publisher) mutateCommit(*write, *nats.Msg) bool { return false }
+
+func (*publisher) mutateStage(*nats.Msg) {}
+
+func (*publisher) mutateSettle(context.Context, *write) {}
+
+func mutateRecord(*checkpoint.Checkpoint) {}
+
+func (*publisher) mutateAlone(*nats.Msg) {}
 
 func mutateVerdict(v verdict, cause error, _ *write, _ store.Held) (verdict, error) { return v, cause }
 

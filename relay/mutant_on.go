@@ -3,11 +3,13 @@
 package relay
 
 import (
+	"context"
 	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
 )
 
@@ -35,6 +37,38 @@ func (p *publisher) mutateCommit(w *write, msg *nats.Msg) bool {
 		_ = p.nc.PublishMsg(event)
 	}
 	return true
+}
+
+// mutateStage gives an event something new to say each time that it is sent.
+func (*publisher) mutateStage(msg *nats.Msg) {
+	if mutant("another retry") {
+		msg.Header["Outbox-Tried"] = []string{randomToken(4)}
+	}
+}
+
+// mutateSettle sends a commit once more before it asks what became of it.
+func (p *publisher) mutateSettle(ctx context.Context, w *write) {
+	if !mutant("not read back") || w.alone {
+		return
+	}
+	w.batch.restage()
+	_, _ = p.commitAndWait(ctx, w)
+}
+
+// mutateRecord forgets what is prepared and undecided.
+func mutateRecord(c *checkpoint.Checkpoint) {
+	if mutant("undecided forgotten") {
+		c.XA = nil
+	}
+}
+
+// mutateAlone drops what an event by itself expects.
+func (*publisher) mutateAlone(msg *nats.Msg) {
+	if mutant("no expectation") {
+		for _, name := range []string{headerExpectedSeq, headerExpectedSubject, headerExpectedLast} {
+			delete(msg.Header, name)
+		}
+	}
 }
 
 // mutateVerdict ignores that another relay has taken over.

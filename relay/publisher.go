@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
 )
@@ -53,6 +54,7 @@ type publisher struct {
 	sub     *nats.Subscription
 	replies chan *nats.Msg
 	serial  uint64
+	numbers [][]string // of messages in a batch, as header values
 }
 
 func newPublisher(nc *nats.Conn, subject string, timeout time.Duration) (*publisher, error) {
@@ -72,7 +74,8 @@ func (p *publisher) close() { _ = p.sub.Unsubscribe() }
 // Without events it is a checkpoint alone.
 type batch struct {
 	id     string
-	staged int // messages of it that were sent under id
+	ids    []string // the same as a header's values
+	staged int      // messages of it that were sent under id
 	msgs   []*nats.Msg
 	bytes  int
 	events int // moved past, those that were in the stream already included
@@ -80,6 +83,8 @@ type batch struct {
 	parts  []Part
 	held   int // bytes of its items in the backlog
 	ends   int // of its items that end what the source gave at once
+
+	alone bool // its one event goes by itself
 
 	pos checkpoint.Position // after it
 }
@@ -106,14 +111,12 @@ func (b *batch) add(it *item) {
 // stage sends what of b was not sent yet. Nothing of it is visible, nor is
 // anything answered, before the commit.
 func (p *publisher) stage(b *batch) error {
-	if b.id == "" {
+	if b.id == "" && len(b.msgs) > 0 {
 		b.id = randomToken(12)
 	}
 	for ; b.staged < len(b.msgs); b.staged++ {
 		msg := b.msgs[b.staged]
-		msg.Reply = ""
-		msg.Header[headerBatchID] = []string{b.id}
-		msg.Header[headerBatchSequence] = []string{strconv.Itoa(b.staged + 1)}
+		p.label(msg, b)
 		if err := p.nc.PublishMsg(msg); err != nil {
 			return fmt.Errorf("stage event %s: %w", msg.Header.Get("Outbox-Id"), err)
 		}
@@ -121,11 +124,29 @@ func (p *publisher) stage(b *batch) error {
 	return nil
 }
 
+// label makes msg the next one of b to be staged.
+func (p *publisher) label(msg *nats.Msg, b *batch) {
+	for len(p.numbers) <= b.staged {
+		p.numbers = append(p.numbers, []string{strconv.Itoa(len(p.numbers) + 1)})
+	}
+	if len(b.ids) == 0 || b.ids[0] != b.id {
+		b.ids = []string{b.id}
+	}
+	msg.Reply = ""
+	msg.Header[headerBatchID] = b.ids
+	msg.Header[headerBatchSequence] = p.numbers[b.staged]
+	p.mutateStage(msg)
+}
+
+// id1 is the message ID of its first event.
+func (b *batch) id1() string { return b.msgs[0].Header.Get(binjet.HeaderID) }
+
 // restage forgets what was sent of b, so that it is sent again under a new ID.
 func (b *batch) restage() { b.id, b.staged = "", 0 }
 
 // commit sends the checkpoint as the last message of w's batch, on the condition
-// that the one before it is still the last. The answer comes by replies.
+// that the one before it is still the last; or w's event, if that goes by itself. The
+// answer comes by replies.
 func (p *publisher) commit(w *write) error {
 	b := w.batch
 	p.serial++ // first: if nothing is sent, no late answer may be taken for this one's
@@ -133,6 +154,9 @@ func (p *publisher) commit(w *write) error {
 	if w.attempt.connection != p.nc.Stats().Reconnects {
 		b.restage()
 		return ErrReconnected
+	}
+	if w.alone {
+		return p.publishAlone(w)
 	}
 	if err := p.stage(b); err != nil {
 		return err
@@ -146,6 +170,7 @@ func (p *publisher) commit(w *write) error {
 		msg.Header[headerBatchSequence] = []string{strconv.Itoa(len(b.msgs) + 1)}
 		msg.Header[headerBatchCommit] = []string{"1"}
 	}
+	w.expectTail(msg)
 	if p.mutateCommit(w, msg) {
 		return nil
 	}
@@ -212,15 +237,23 @@ type write struct {
 	checkpoint checkpoint.Checkpoint
 	attempt    attempt
 	serial     uint64 // of the last commit of it, 0 before
+
+	// alone: the batch's only event goes by itself, without a checkpoint.
+	alone bool
+	// behind is how many events that went by themselves the checkpoint covers, and
+	// expectLast the sequence that has to be the stream's last one: 0 for any.
+	behind     int
+	expectLast uint64
 }
 
 // settleLoop finds out what became of w, whose first try ended with cause. A
 // checkpoint alone is sent again for as long as the stream does not hold it; for
-// one with events it returns [errAbsent] instead. Otherwise it returns the
+// one with events, or of events that lie in front of it, it returns [errAbsent] instead. Otherwise it returns the
 // sequence, or [errDeposed], or an *olderError, or ctx's error.
 func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, cause error, seen func(verdict, error)) (uint64, error) {
 	started := time.Now()
 	var reconnected time.Time
+	p.mutateSettle(ctx, w)
 	for try := 0; ; try++ {
 		if err := permanent(cause); err != nil {
 			return 0, err
@@ -248,7 +281,7 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 			if unrouted(cause) && time.Since(started) > lasting {
 				return 0, fmt.Errorf("%w: %w", errUnrouted, cause)
 			}
-			if len(w.batch.msgs) > 0 && !errors.Is(cause, ErrReconnected) {
+			if w.behind > 0 || len(w.batch.msgs) > 0 && !errors.Is(cause, ErrReconnected) {
 				return 0, errAbsent
 			}
 		}

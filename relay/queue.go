@@ -17,6 +17,7 @@ type item struct {
 	bytes   int
 	ends    bool                    // it is the last item of what the source gave at once
 	strays  int                     // events of ours behind the checkpoint, which a rescan found
+	alone   bool                    // its event may be published by itself
 	skipped checkpoint.GTIDSet      // when tx is nil
 	last    *checkpoint.Transaction // of the skipped ones
 }
@@ -33,7 +34,11 @@ func (it *item) apply(p *checkpoint.Position) {
 	p.Skip(it.skipped, it.last)
 }
 
-// queue holds what was read and is not yet in a batch, bounded by bytes. One
+// queueEvents bounds what waits besides its bytes: a small event takes many times as much
+// memory as it has bytes, and more than the next two batches need not be ready.
+const queueEvents = 2 * MaxBatchMessages
+
+// queue holds what was read and is not yet in a batch, bounded by bytes and events. One
 // goroutine puts, one takes.
 type queue struct {
 	limit int
@@ -42,9 +47,13 @@ type queue struct {
 
 	mu    sync.Mutex
 	items []item
+	room  []item // what items began with, to begin with again
 	bytes int
-	err   error // why nothing more will come
-	done  bool
+	// events are those that wait, batches the items that need a batch.
+	events, batches int
+
+	err  error // why nothing more will come
+	done bool
 }
 
 func newQueue(limit int) *queue {
@@ -67,13 +76,31 @@ func (q *queue) put(ctx context.Context, it item) error {
 func (q *queue) tryPut(it item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.bytes > 0 && q.bytes+it.bytes > q.limit && it.bytes > 0 {
+	full := q.bytes > 0 && q.bytes+it.bytes > q.limit || q.events > 0 && q.events+len(it.msgs) > queueEvents
+	if full && it.bytes > 0 {
 		return false
 	}
-	q.items = append(q.items, it)
-	q.bytes += it.bytes
+	if q.items = append(q.items, it); len(q.items) == 1 {
+		q.room = q.items
+	}
+	q.count(&it, 1)
 	notify(q.ready)
 	return true
+}
+
+func (q *queue) count(it *item, sign int) {
+	q.bytes += sign * it.bytes
+	q.events += sign * len(it.msgs)
+	if len(it.msgs) > 0 && !it.alone {
+		q.batches += sign
+	}
+}
+
+// waiting says how many events wait, and how many items with events that need a batch.
+func (q *queue) waiting() (events, batches int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.events, q.batches
 }
 
 // skip moves the position past a transaction without events. Those that follow
@@ -117,8 +144,10 @@ func (q *queue) take(fits func(*item) bool) (it item, ok, done bool, err error) 
 	}
 	it = q.items[0]
 	q.items[0] = item{}
-	q.items = q.items[1:]
-	q.bytes -= it.bytes
+	if q.items = q.items[1:]; len(q.items) == 0 {
+		q.items = q.room[:0]
+	}
+	q.count(&it, -1)
 	notify(q.space)
 	return it, true, false, nil
 }

@@ -7,14 +7,20 @@ import (
 	"github.com/binjet/binjet/checkpoint/store"
 )
 
-// prepare makes the write that commits b behind held.
-func (r *Relay) prepare(b *batch, held store.Held) (*write, error) {
-	return r.seal(b, held, checkpoint.Checkpoint{Epoch: held.Epoch, Position: b.pos})
+// prepare makes the write that commits b behind held, and behind the events that were
+// published by themselves since. released is for the last write of a clean stop.
+func (r *Relay) prepare(b *batch, held store.Held, behind *lone, released bool) (*write, error) {
+	w, err := r.sealBehind(b, held, checkpoint.Checkpoint{Epoch: held.Epoch, Position: b.pos, Released: released}, len(behind.ids))
+	if err == nil {
+		w.expectLast = behind.tail
+	}
+	return w, err
 }
 
-// prepareReleased is prepare for the last write of a clean stop.
-func (r *Relay) prepareReleased(b *batch, held store.Held) (*write, error) {
-	return r.seal(b, held, checkpoint.Checkpoint{Epoch: held.Epoch, Position: b.pos, Released: true})
+// prepareAlone makes the write of b's only event by itself behind held, and right
+// behind the sequence last.
+func (r *Relay) prepareAlone(b *batch, held store.Held, last uint64) *write {
+	return &write{batch: b, alone: true, expectLast: last, attempt: attempt{prevSeq: held.Seq, connection: held.Connection}}
 }
 
 // prepareSame makes a write that does not move the position, which stays true
@@ -32,11 +38,16 @@ func (r *Relay) prepareTakeOver(held store.Held, epoch uint64) (*write, error) {
 }
 
 func (r *Relay) seal(b *batch, held store.Held, c checkpoint.Checkpoint) (*write, error) {
+	return r.sealBehind(b, held, c, 0)
+}
+
+// sealBehind is seal behind a number of events that lie behind held.
+func (r *Relay) sealBehind(b *batch, held store.Held, c checkpoint.Checkpoint, behind int) (*write, error) {
 	c.V = c.Form()
 	c.Source = r.cfg.Name
 	c.Instance = r.cfg.Instance
 	c.Nonce = randomToken(12)
-	c.Count = held.Count + uint64(b.events)
+	c.Count = held.Count + uint64(b.events+behind)
 	c.PrevSeq = held.Seq
 	c.At = time.Now().UTC()
 	if c.Set == nil {
@@ -45,11 +56,12 @@ func (r *Relay) seal(b *batch, held store.Held, c checkpoint.Checkpoint) (*write
 	if c.Since = held.Since; c.Epoch != held.Epoch {
 		c.Since = c.At
 	}
+	mutateRecord(&c)
 	record, err := c.Encode()
 	if err != nil {
 		return nil, err
 	}
-	return &write{batch: b, record: record, checkpoint: c, attempt: attempt{
+	return &write{batch: b, behind: behind, record: record, checkpoint: c, attempt: attempt{
 		nonce: c.Nonce, epoch: c.Epoch, instance: c.Instance, prevSeq: held.Seq, prevNonce: held.Nonce, connection: held.Connection,
 	}}, nil
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
-	"github.com/binjet/binjet/internal/deadletter"
 )
 
 // Relay publishes one source to one stream. Any number of them may run with the
@@ -27,7 +26,9 @@ type Relay struct {
 	copies chan store.Copy // newest checkpoint for the bucket
 
 	maxMsgSize atomic.Int64 // the stream's; 0 for none
+	single     atomic.Bool  // one server keeps the stream: see lone
 	backlog    backlog
+	spares     spares
 
 	mu     sync.Mutex
 	status Status
@@ -69,9 +70,14 @@ func New(cfg Config) (*Relay, error) {
 		cfg: cfg, js: js, log: cfg.Logger.With(slog.String("source", cfg.Name)),
 		store:  store.New(cfg.Conn, cfg.Stream, cfg.Name),
 		copies: make(chan store.Copy, 1),
+		spares: newSpares(),
 		status: Status{Role: Standby, Since: time.Now()},
 	}, nil
 }
+
+// Instance is the name of this relay in checkpoints and logs: [Config.Instance] and a
+// random part.
+func (r *Relay) Instance() string { return r.cfg.Instance }
 
 // Status returns a copy of the current state. It is safe to call at any time.
 func (r *Relay) Status() Status {
@@ -83,8 +89,19 @@ func (r *Relay) Status() Status {
 // Run stands by, leads, and stands by again until ctx ends, which is a clean
 // stop: what is in flight is settled, the checkpoint is released, nil is
 // returned. An error that [errors.As] a *[checkpoint.HaltError] needs an operator;
-// any other may be tried again. Run may be called once.
+// any other may be tried again. [nats.ErrConnectionClosed] is one of these: the connection
+// is closed for good, and a new Relay needs another one. Run may be called once.
 func (r *Relay) Run(ctx context.Context) error {
+	ctx, stop := whileOpen(ctx, r.cfg.Conn)
+	defer stop()
+	err := r.run(ctx)
+	if closed := closedError(ctx, r.cfg.Conn); closed != nil {
+		return closed
+	}
+	return err
+}
+
+func (r *Relay) run(ctx context.Context) error {
 	if err := r.ensure(ctx); err != nil {
 		return err
 	}
@@ -210,6 +227,21 @@ func (r *Relay) committed(held store.Held, b *batch, took time.Duration) {
 	}
 }
 
+// publishedAlone notes an event that the stream now holds behind the checkpoint held,
+// the last one of a number.
+func (r *Relay) publishedAlone(held store.Held, w *write, seq uint64, number int, took time.Duration) {
+	r.mu.Lock()
+	r.status.Events++
+	r.mu.Unlock()
+	if r.cfg.Hooks.Committed == nil {
+		return
+	}
+	c, b := held.Checkpoint, w.batch
+	c.Position = b.pos
+	c.Count += uint64(number)
+	r.cfg.Hooks.Committed(Commit{Alone: true, Events: 1, Bytes: b.bytes, Oldest: b.oldest, Parts: b.parts, Duration: took, Seq: seq, Checkpoint: c})
+}
+
 func (r *Relay) settled(v verdict, cause error) {
 	text := string(v)
 	if cause != nil {
@@ -223,27 +255,5 @@ func (r *Relay) settled(v verdict, cause error) {
 }
 
 func (r *Relay) encoder() encoder {
-	return encoder{source: r.cfg.Name, prefix: r.cfg.SubjectPrefix, partitions: r.cfg.Partitions, maxPayload: r.maxEvent}
-}
-
-// maxEvent is the largest event that broker and stream take, when it has to fit as
-// a dead letter too.
-func (r *Relay) maxEvent() int64 {
-	limit := r.cfg.Conn.MaxPayload()
-	if limit > 0 {
-		limit = max(limit-deadletter.Room, 1)
-	}
-	if s := r.maxMsgSize.Load(); s > 0 && (limit <= 0 || s < limit) {
-		return s
-	}
-	return limit
-}
-
-// maxPayload is the largest message that broker and stream take.
-func (r *Relay) maxPayload() int64 {
-	limit := r.cfg.Conn.MaxPayload()
-	if s := r.maxMsgSize.Load(); s > 0 && (limit <= 0 || s < limit) {
-		return s
-	}
-	return limit
+	return encoder{source: r.cfg.Name, prefix: r.cfg.SubjectPrefix, partitions: r.cfg.Partitions, maxPayload: r.maxEvent, spares: r.spares}
 }

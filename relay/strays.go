@@ -23,9 +23,12 @@ type strays struct {
 	timeout time.Duration               // of one question
 	alive   func(context.Context) error // called meanwhile: the way may be long
 	until   uint64                      // sequence of our take-over
-	next    uint64                      // the first that was not looked at
-	id      string                      // of the first that is not yet met
-	seq     uint64
+	// unfenced: nothing of ours stands at until, which may be where the stream ends. Then
+	// what is found is of this moment, and says nothing of what is still to come.
+	unfenced bool
+	next     uint64 // the first that was not looked at
+	id       string // of the first that is not yet met
+	seq      uint64
 }
 
 // advance finds the next stray. The scan has ended only when our own take-over,
@@ -38,6 +41,9 @@ func (s *strays) advance(ctx context.Context) (more bool, err error) {
 		askCtx, cancel := context.WithTimeout(ctx, s.timeout)
 		msg, err := s.store.Next(askCtx, s.next)
 		cancel()
+		if s.unfenced && errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
 		if err != nil {
 			if ctx.Err() != nil || !transient(err) {
 				return false, err
@@ -69,18 +75,24 @@ func (s *strays) match(ctx context.Context, msg *nats.Msg) (more bool, err error
 	if id != s.id {
 		return false, &checkpoint.HaltError{
 			Problem: fmt.Sprintf("sequence %d of the stream, behind the checkpoint, holds event %s where the binlog goes on with %s", s.seq, s.id, id),
-			Hint:    "The stream was put back to a state that this binlog did not lead to, or another program publishes events as this source; nothing was published",
+			Hint: "One of these: the server was failed over to one that never got that event's transaction; source.tables or the mapping of columns was changed after a streamer was killed; " +
+				"the stream was put back to a state that this binlog did not lead to; another program publishes events as this source. Undo it and start again; nothing was published. " +
+				"Or go on from a position by binjet position set",
 		}
 	}
 	return s.advance(ctx)
 }
 
-// tornError says that the stream holds a part of a batch.
+// tornError says that the stream holds an event behind the checkpoint that should not
+// be there yet, a part of a batch, or, with seq 0, no longer one that was acknowledged.
 type tornError struct {
 	seq uint64
 	id  string
 }
 
 func (e *tornError) Error() string {
+	if e.seq == 0 {
+		return fmt.Sprintf("event %s was acknowledged and is not in the stream", e.id)
+	}
 	return fmt.Sprintf("event %s is at sequence %d without the checkpoint of its batch", e.id, e.seq)
 }

@@ -115,6 +115,7 @@ func (r *Relay) createStream(ctx context.Context) (jetstream.Stream, error) {
 		return nil, fmt.Errorf("create stream %s: %w", r.cfg.Stream, err)
 	}
 	r.log.Info("created the stream", slog.String("stream", r.cfg.Stream))
+	r.single.Store(r.cfg.Replicas == 1)
 	return stream, nil
 }
 
@@ -125,6 +126,7 @@ func (r *Relay) adopt(ctx context.Context, have jetstream.StreamConfig) error {
 		return &StreamError{Stream: have.Name, Faults: faults}
 	}
 	r.maxMsgSize.Store(int64(have.MaxMsgSize))
+	r.single.Store(have.Replicas == 1)
 	if addSubject {
 		if err := r.join(ctx); err != nil {
 			return err

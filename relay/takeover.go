@@ -26,7 +26,7 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 	}
 	from, err := r.startFrom(ctx, held, copies)
 	if err != nil {
-		return store.Held{}, err
+		return store.Held{}, r.orAppeared(ctx, held, err)
 	}
 	if err := r.cfg.Source.Verify(ctx, from.Position.Clone()); err != nil {
 		return store.Held{}, fmt.Errorf("verify the position of source %s: %w", r.cfg.Name, err)
@@ -47,6 +47,21 @@ func (r *Relay) takeOver(ctx context.Context, pub *publisher, held *store.Held) 
 	r.log.Info("leading", slog.Uint64("epoch", epoch), slog.Uint64("seq", led.Seq), slog.Uint64("events_so_far", led.Count),
 		slog.String("position", led.Where()))
 	return led, nil
+}
+
+// orAppeared: where there was no checkpoint and now is one, another relay was quicker,
+// and what looked wrong was its work.
+func (r *Relay) orAppeared(ctx context.Context, held *store.Held, err error) error {
+	if held != nil {
+		return err
+	}
+	readCtx, cancel := context.WithTimeout(ctx, r.cfg.CommitTimeout)
+	defer cancel()
+	now, failed := r.store.Load(readCtx)
+	if failed != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s wrote the first checkpoint meanwhile", errDeposed, now.Instance)
 }
 
 // nextEpoch is higher than every epoch that is known, also from the copies: where

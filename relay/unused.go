@@ -15,7 +15,7 @@ const lookedAt = 1000
 
 // hintAnew is the one way to begin anew on purpose that repeats no event for a
 // handler: a new source name has no history, and message IDs stay what they are.
-const hintAnew = "Find out who deleted it. To begin anew, choose another source.name and a source.start " +
+const hintAnew = "Find out who deleted it. Where there is an export of the position, binjet position import goes on from there. To begin anew, choose another source.name and a source.start " +
 	"(a GTID set, or snapshot to publish the rows of the table again; consumers know them by their message ID)"
 
 // refuseUsed halts where a source without checkpoint and copies has events in

@@ -1,0 +1,71 @@
+package relay
+
+import (
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet"
+)
+
+// spares are messages to be used again: their headers, a map of slices, are most of what
+// a relay would allocate for an event.
+type spares chan *nats.Msg
+
+// newSpares has room for those of two batches.
+func newSpares() spares { return make(spares, 2*MaxBatchMessages) }
+
+// take returns a message that is empty but for headers of ours, whose values are to be
+// set or deleted.
+func (s spares) take() *nats.Msg {
+	select {
+	case msg := <-s:
+		return msg
+	default:
+		return &nats.Msg{Header: make(nats.Header, 16)}
+	}
+}
+
+// give takes a message back that nobody looks at any more. Its payload and what came
+// with its row are let go at once.
+func (s spares) give(msg *nats.Msg) {
+	for name := range msg.Header {
+		if !stays(name) {
+			delete(msg.Header, name)
+		}
+	}
+	*msg = nats.Msg{Header: msg.Header}
+	select {
+	case s <- msg:
+	default:
+	}
+}
+
+// recycle is for a batch that is stored, and of which everybody was told.
+func (b *batch) recycle(s spares) {
+	for _, msg := range b.msgs {
+		s.give(msg)
+	}
+	b.msgs, b.parts = nil, nil
+}
+
+// stays: a header whose values are ours, in every event.
+func stays(name string) bool {
+	switch name {
+	case binjet.HeaderID, binjet.HeaderTopic, binjet.HeaderKey, binjet.HeaderSource, binjet.HeaderContentType,
+		binjet.HeaderCreatedAt, binjet.HeaderTx, binjet.HeaderTxIndex:
+		return true
+	}
+	return false
+}
+
+// setHeader sets one that stays; without a value it is not there.
+func setHeader(h nats.Header, name, value string) {
+	if value == "" {
+		delete(h, name)
+		return
+	}
+	if values := h[name]; len(values) == 1 {
+		values[0] = value
+		return
+	}
+	h[name] = []string{value}
+}

@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/checkpoint"
+)
+
+// TestAllocations: what an event costs on our own path, from the transaction that was
+// read to the message that is staged.
+func TestAllocations(t *testing.T) {
+	for name, test := range map[string]struct {
+		rows int
+		most float64 // for each event
+	}{"one row": {1, 3}, "a hundred rows": {100, 1.2}} {
+		t.Run(name, func(t *testing.T) {
+			tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID}, Committed: time.Now()}
+			for range test.rows {
+				tx.Messages = append(tx.Messages, binjet.Message{ID: "0199-7000", Topic: "orders.created", Key: "k", Payload: make([]byte, 256),
+					ContentType: "application/json", CreatedAt: time.Now(), Headers: binjet.Headers{"traceparent": {"00-x"}}})
+			}
+			spares := newSpares()
+			f := &feeder{encoder: encoder{spares: spares, source: "shop", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }},
+				queue: newQueue(8 << 20), backlog: new(backlog), maxMessages: MaxBatchMessages, maxBytes: DefaultBatchBytes}
+			p, b := &publisher{}, &batch{id: "batch"}
+			run := func() {
+				tx.GTID.N++
+				if err := f.feed(t.Context(), tx); err != nil {
+					t.Fatal(err)
+				}
+				it, _, _, _ := f.queue.take(func(*item) bool { return true })
+				b.add(&it)
+				for ; b.staged < len(b.msgs); b.staged++ {
+					p.label(b.msgs[b.staged], b)
+				}
+				if len(b.msgs)+test.rows > MaxBatchMessages {
+					b.recycle(spares)
+					b.staged = 0
+				}
+			}
+			runs := 3 * MaxBatchMessages / test.rows
+			for range runs { // what is used again has to be there first
+				run()
+			}
+			allocs := testing.AllocsPerRun(runs, run)
+			if per := allocs / float64(test.rows); per > test.most {
+				t.Errorf("%.2f allocations per event, want %.1f at most", per, test.most)
+			} else {
+				t.Logf("%.2f allocations per event", per)
+			}
+		})
+	}
+}
+
+// TestReusedMessages: nothing of one event is left in the next.
+func TestReusedMessages(t *testing.T) {
+	spares := newSpares()
+	e := encoder{spares: spares, source: "shop", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }}
+	gtid := checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID, N: 7}
+	full := &checkpoint.Transaction{GTID: gtid, Messages: []binjet.Message{{ID: "1", Topic: "a.b", Key: "k", ContentType: "text/plain", Payload: []byte("p"),
+		CreatedAt: time.Unix(0, 0), Headers: binjet.Headers{"x": {"1", "2"}, "Content-Type": {"of the row"}, binjet.HeaderTTL: {"60"}}}}}
+	bare := &checkpoint.Transaction{Messages: []binjet.Message{{ID: "2", Topic: "a.c"}}}
+	p, row := &publisher{}, full.Messages[0].Headers
+	for range 3 {
+		msg, _, err := e.encode(full, 0, 1)
+		must(t, err)
+		p.label(msg, &batch{id: "batch"})
+		if got := len(msg.Header); got != 12 || msg.Header.Get("Content-Type") != "text/plain" {
+			t.Errorf("%d headers: %v", got, msg.Header)
+		}
+		spares.give(msg)
+		msg, size, err := e.encode(bare, 0, 1)
+		must(t, err)
+		want := nats.Header{binjet.HeaderID: {"2"}, binjet.HeaderTopic: {"a.c"}, binjet.HeaderSource: {"shop"}}
+		for name, values := range msg.Header {
+			if len(want[name]) != 1 || want[name][0] != values[0] {
+				t.Errorf("%s: %q", name, values)
+			}
+		}
+		if fresh := (&nats.Msg{Subject: "outbox.a.c", Header: want}); len(msg.Header) != len(want) || size != fresh.Size()+overhead || msg.Subject != fresh.Subject || len(msg.Data) > 0 {
+			t.Errorf("%d bytes on %s: %v", size, msg.Subject, msg.Header)
+		}
+		spares.give(msg)
+	}
+	if row["Content-Type"][0] != "of the row" || len(row["x"]) != 2 {
+		t.Errorf("the row's headers became %v", row)
+	}
+}
