@@ -36,12 +36,8 @@ type Config struct {
 	// It should be longer than binlogs are kept and than it takes to notice a fault:
 	// rows are what is left when a stream and a binlog are lost.
 	Keep time.Duration
-	// BatchRows bounds the rows of one DELETE, which is a transaction. Default 500.
-	BatchRows int
-	// Pause is between two of them. Default 100 ms; negative is none.
-	Pause time.Duration
-	// Interval is between two rounds of [Pruner.Run]. Default 1 min.
-	Interval time.Duration
+	// Rates are those at first.
+	Rates Rates
 	// Patience is how long the stream may take to come up to what a round found.
 	// Default 30 s.
 	Patience time.Duration
@@ -78,15 +74,7 @@ func (c Config) withDefaults() Config {
 	if c.CreatedAt == "" {
 		c.CreatedAt = binjet.ColumnCreatedAt
 	}
-	if c.BatchRows == 0 {
-		c.BatchRows = DefaultBatchRows
-	}
-	if c.Pause == 0 {
-		c.Pause = DefaultPause
-	}
-	if c.Interval == 0 {
-		c.Interval = DefaultInterval
-	}
+	c.Rates = c.Rates.withDefaults()
 	if c.Patience == 0 {
 		c.Patience = DefaultPatience
 	}
@@ -114,8 +102,7 @@ func (c Config) validate() error {
 	bad(c.Verify == nil, "Verify is missing")
 	bad(len(c.Tables) == 0, "Tables is empty")
 	bad(c.Keep <= 0, "Keep %s is not positive", c.Keep)
-	bad(c.BatchRows < 1 || c.BatchRows > MaxBatchRows, "BatchRows %d is not 1 to %d", c.BatchRows, MaxBatchRows)
-	bad(c.Interval < 0, "Interval %s is negative", c.Interval)
+	faults = append(faults, c.Rates.validate())
 	for _, t := range c.Tables {
 		if _, err := binjet.QuoteTable(t); err != nil {
 			faults = append(faults, err)

@@ -117,7 +117,7 @@ func TestOnlyWhatTheStreamHolds(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 1)), load: 1 + int(seed)%8, gone: map[int]bool{}}
-			p := newPruner(t, Config{Published: m.published, BatchRows: 1 + m.rng.IntN(3), Patience: 2 * time.Second,
+			p := newPruner(t, Config{Published: m.published, Rates: Rates{BatchRows: 1 + m.rng.IntN(3)}, Patience: 2 * time.Second,
 				Hooks: Hooks{Deleted: func(string, int64, time.Duration) { m.step() }}})
 			for range 10 {
 				r := &round{Pruner: p, source: m}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/binjet/binjet/checkpoint"
@@ -19,10 +20,14 @@ var (
 	ErrInactive = errors.New("this process no longer leads")
 )
 
-// Pruner deletes old rows. Its methods are for one goroutine.
+// Pruner deletes old rows. Its methods are for one goroutine, but for SetRates.
 type Pruner struct {
 	cfg Config
 	log *slog.Logger
+
+	mu      sync.Mutex
+	rates   Rates
+	changed chan struct{} // closed when there are other rates
 }
 
 // New checks the configuration, all faults at once. It asks nobody anything.
@@ -31,7 +36,7 @@ func New(cfg Config) (*Pruner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("prune configuration: %w", err)
 	}
-	return &Pruner{cfg: cfg, log: cfg.Logger}, nil
+	return &Pruner{cfg: cfg, log: cfg.Logger, rates: cfg.Rates, changed: make(chan struct{})}, nil
 }
 
 // Report is what a round did.
@@ -73,7 +78,7 @@ func (p *Pruner) Run(ctx context.Context) {
 		if p.cfg.Active() {
 			failing = p.round(ctx, failing)
 		}
-		_ = sleep(ctx, p.cfg.Interval)
+		_ = p.rest(ctx, intervalOf)
 	}
 }
 
@@ -93,7 +98,7 @@ func (p *Pruner) round(ctx context.Context, failing string) string {
 	switch {
 	case now == failing:
 	case err != nil:
-		p.log.Warn("old outbox rows stay: pruning failed, and is tried again", slog.Any("error", err), slog.Duration("every", p.cfg.Interval))
+		p.log.Warn("old outbox rows stay: pruning failed, and is tried again", slog.Any("error", err), slog.Duration("every", p.interval()))
 	default:
 		p.log.Info("pruning works again")
 	}

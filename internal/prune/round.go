@@ -86,7 +86,7 @@ func (r *round) sweep(ctx context.Context, t table, report *TableReport) error {
 
 // window reads on until it has the old rows of some batches, or the table ends.
 func (r *round) window(ctx context.Context, t table, w *walk) (ids []any, err error) {
-	for !w.done && len(ids) < windowBatches*r.cfg.BatchRows {
+	for !w.done && len(ids) < windowBatches*r.batchRows() {
 		rows, err := r.source.page(ctx, t, w.after, pageRows, w.cutoff)
 		if err != nil {
 			return nil, fmt.Errorf("look for old rows: %w", err)
@@ -134,7 +134,7 @@ func (r *round) prove(ctx context.Context, t table, ids []any) (h Horizon, err e
 // clear deletes the rows in batches, for as long as the stream holds the proof.
 func (r *round) clear(ctx context.Context, t table, ids []any, cutoff time.Time, h Horizon, report *TableReport) error {
 	for len(ids) > 0 {
-		batch := ids[:min(len(ids), r.cfg.BatchRows)]
+		batch := ids[:min(len(ids), r.batchRows())]
 		ids = ids[len(batch):]
 		if err := r.allowed(ctx, h); err != nil {
 			return err
@@ -152,7 +152,7 @@ func (r *round) clear(ctx context.Context, t table, ids []any, cutoff time.Time,
 		if r.cfg.Hooks.Deleted != nil {
 			r.cfg.Hooks.Deleted(t.name, n, time.Since(begun))
 		}
-		if err := sleep(ctx, r.cfg.Pause); err != nil {
+		if err := r.rest(ctx, pauseOf); err != nil {
 			return err
 		}
 	}
