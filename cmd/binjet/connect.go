@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -131,6 +133,9 @@ func natsNextStep(err error) string {
 		return "the server has no TLS: leave nats.tls out, or turn TLS on there"
 	case tlsfault.Is(err):
 		return tlsNextStep(err, natsTLSKeys)
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF):
+		// A refused client certificate too, where we write before its alert is read.
+		return "the server ended the connection, and its log says why: one that wants a client certificate needs nats.tls.cert and nats.tls.key"
 	}
 	return "start the server, or correct nats.url"
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,18 +113,48 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// TestSystemdUnit: what an operator has to decide is not restarted.
+// unitKeys are the settings of systemd.unit(5), .service(5), .exec(5), .kill(5) and
+// .resource-control(5) that the unit may use. systemd passes over what it does not know,
+// with a line in the log, so a misspelled protection would be none.
+var unitKeys = map[string][]string{
+	"Unit": {"Description", "Documentation", "Wants", "After", "StartLimitIntervalSec"},
+	"Service": {"ExecStart", "ExecReload", "LoadCredential", "Restart", "RestartSec", "RestartPreventExitStatus", "TimeoutStopSec",
+		"DynamicUser", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectKernelTunables",
+		"ProtectKernelModules", "ProtectControlGroups", "RestrictAddressFamilies", "RestrictNamespaces", "LockPersonality",
+		"MemoryDenyWriteExecute", "SystemCallArchitectures", "SystemCallFilter", "CapabilityBoundingSet", "MemoryMax", "UMask"},
+	"Install": {"WantedBy"},
+}
+
+// TestSystemdUnit: what an operator has to decide is not restarted, and each setting is
+// one of systemd's, in the section where it counts. Where systemd is, it is asked, too.
 func TestSystemdUnit(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/systemd/binjet.service")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := readFile(t, "../../deploy/systemd/binjet.service")
 	for _, want := range []string{
 		`(?m)^ExecStart=\S+/binjet run -c /etc/binjet/binjet\.yaml$`, `(?m)^RestartPreventExitStatus=2 3$`,
 		`(?m)^ExecReload=\S+ -HUP \$MAINPID$`, `(?m)^DynamicUser=yes$`,
 	} {
-		if !regexp.MustCompile(want).Match(text) {
+		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("no line matches %s", want)
+		}
+	}
+	section := ""
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		if line[0] == '[' {
+			section = strings.Trim(line, "[]")
+			continue
+		}
+		if key, _, is := strings.Cut(line, "="); !is || !slices.Contains(unitKeys[section], key) {
+			t.Errorf("[%s] has no %s", section, key)
+		}
+	}
+	if analyze, err := exec.LookPath("systemd-analyze"); err == nil {
+		file := filepath.Join(t.TempDir(), "binjet.service")
+		must(t, os.WriteFile(file, []byte(strings.Replace(text, "/usr/local/bin/binjet", "/bin/true", 1)), 0o600))
+		if out, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%v: %s", err, out)
 		}
 	}
 }

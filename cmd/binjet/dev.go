@@ -157,7 +157,7 @@ func developOn(ctx context.Context, cmd *cobra.Command, p process, o devOptions,
 	if code := execute(made); code != exitOK {
 		return errors.New("the table and the stream could not be made, as said above")
 	}
-	return runAnnounced(ctx, cfg, log, func(url string) error {
+	return runAnnounced(ctx, cfg, log, neverReload, func(url string) error {
 		report.DashboardURL = url
 		return emit(cmd, report, report.text)
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -166,6 +167,9 @@ func TestNextSteps(t *testing.T) {
 		nats.ErrAuthorization:      "nats.creds",
 		nats.ErrSecureConnRequired: "nats.tls",
 		nats.ErrNoServers:          "nats.url",
+		// A client certificate is refused once we have written.
+		&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ECONNRESET)}: "nats.tls.cert",
+		&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}:      "nats.tls.cert",
 	} {
 		if got := natsNextStep(fmt.Errorf("connect: %w", err)); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", err, got)

@@ -169,6 +169,9 @@ type passage struct {
 	// transactions of all tables, and of events.
 	Skipped  counted `json:"skipped"`
 	Repeated counted `json:"repeated"`
+	// Behind lies in the stream behind From already, and is repeated too where To is not
+	// behind it. Absent where nothing does, or the position stays.
+	Behind *relay.Behind `json:"behind,omitempty"`
 }
 
 // counted is what the binlog says of one direction; Error why it says nothing.
@@ -185,8 +188,12 @@ type counted struct {
 const countTimeout = time.Minute
 
 // compare reads the binlog both ways: a set of GTIDs can be ahead and behind at once.
-func compare(ctx context.Context, reader *binlog.Reader, from, to checkpoint.Position) passage {
-	return passage{From: from.Where(), To: to.Where(), Skipped: countBetween(ctx, reader, from, to), Repeated: countBetween(ctx, reader, to, from)}
+func compare(ctx context.Context, reader *binlog.Reader, from, to checkpoint.Position, behind relay.Behind) passage {
+	p := passage{From: from.Where(), To: to.Where(), Skipped: countBetween(ctx, reader, from, to), Repeated: countBetween(ctx, reader, to, from)}
+	if behind.Events > 0 && p.From != p.To {
+		p.Behind = &behind
+	}
+	return p
 }
 
 func countBetween(ctx context.Context, reader *binlog.Reader, from, to checkpoint.Position) (c counted) {
@@ -216,5 +223,9 @@ func (c counted) String() string {
 
 func (p passage) text(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "from      %s\nto        %s\nskipped   %s\nrepeated  %s\n", p.From, p.To, p.Skipped, p.Repeated)
+	if b := p.Behind; b != nil && err == nil {
+		_, err = fmt.Fprintf(w, "behind    %d events lie in the stream behind that already, %s at sequence %d to %s at %d: they are repeated too, unless the new position is behind them\n",
+			b.Events, b.First, b.FirstSequence, b.Last, b.LastSequence)
+	}
 	return err
 }

@@ -87,8 +87,7 @@ func (v *visit) setPosition(target, reason string, force bool) error {
 		return err
 	}
 	defer nc.Close()
-	now, err := v.held(nc)
-	if err != nil {
+	if _, err := v.held(nc); err != nil {
 		return err
 	}
 	to, err := v.target(reader)
@@ -96,8 +95,7 @@ func (v *visit) setPosition(target, reason string, force bool) error {
 		return err
 	}
 	if v.dryRun() {
-		between := compare(v.ctx, reader, now.Checkpoint.Position, to)
-		return emit(v.cmd, between, between.text)
+		return v.foresee(nc, reader, to)
 	}
 	if !force {
 		if err := v.refuseLeader(nc); err != nil {
@@ -105,6 +103,20 @@ func (v *visit) setPosition(target, reason string, force bool) error {
 		}
 	}
 	return v.move(nc, reader, to, reason)
+}
+
+// foresee shows what a move would do, and changes nothing.
+func (v *visit) foresee(nc *nats.Conn, reader *binlog.Reader, to checkpoint.Position) error {
+	r, err := v.operatorRelay(nc, reader)
+	if err != nil {
+		return err
+	}
+	held, behind, err := r.Look(v.ctx)
+	if err != nil {
+		return natsError(nc, err)
+	}
+	between := compare(v.ctx, reader, held.Position, to, behind)
+	return emit(v.cmd, between, between.text)
 }
 
 // target is the position to go on from, if the source can be read on from it.
@@ -158,7 +170,7 @@ func (v *visit) move(nc *nats.Conn, reader *binlog.Reader, to checkpoint.Positio
 	if err != nil {
 		return natsError(nc, err)
 	}
-	between := compare(v.ctx, reader, hold.Held().Position, to)
+	between := compare(v.ctx, reader, hold.Held().Position, to, hold.Behind())
 	if err := between.text(v.p.stderr); err != nil {
 		return errors.Join(err, letGo(hold))
 	}

@@ -181,14 +181,9 @@ func pruneConfig(cfg config.Config, nc *nats.Conn, reader *binlog.Reader, log *s
 		return prune.Config{}, err
 	}
 	held := store.New(nc, cfg.Stream.Name, cfg.Source.Name)
-	keep := cfg.Retention
-	pause := keep.Pause
-	if pause == 0 {
-		pause = -1
-	}
 	return prune.Config{
 		DB: db, Tables: cfg.Source.Tables, ID: cfg.Source.Columns.ID, CreatedAt: cfg.Source.Columns.CreatedAt,
-		Keep: keep.Keep, BatchRows: keep.BatchRows, Pause: pause, Interval: keep.Interval,
+		Keep: cfg.Retention.Keep, Rates: pruneRates(cfg),
 		Published: func(ctx context.Context) (checkpoint.Position, error) {
 			ctx, cancel := context.WithTimeout(ctx, cfg.Relay.CommitTimeout)
 			defer cancel()
@@ -197,6 +192,15 @@ func pruneConfig(cfg config.Config, nc *nats.Conn, reader *binlog.Reader, log *s
 		},
 		Verify: reader.Verify, ErrorCode: errorCode, Logger: log,
 	}, nil
+}
+
+// pruneRates are the rates as package prune has them: a pause of 0 is its default.
+func pruneRates(cfg config.Config) prune.Rates {
+	r := prune.Rates{BatchRows: cfg.Retention.BatchRows, Pause: cfg.Retention.Pause, Interval: cfg.Retention.Interval}
+	if r.Pause == 0 {
+		r.Pause = -1
+	}
+	return r
 }
 
 // pruneDatabase opens connections one round long.
@@ -223,7 +227,7 @@ func errorCode(err error) uint16 {
 }
 
 // startPruning prunes while this process leads, until stop; nothing if it is off.
-func startPruning(ctx context.Context, cfg config.Config, nc *nats.Conn, watch *admin.Watch, log *slog.Logger) (stop func(), err error) {
+func startPruning(ctx context.Context, cfg config.Config, nc *nats.Conn, watch *admin.Watch, reload onReload, log *slog.Logger) (stop func(), err error) {
 	if cfg.Retention.Keep == 0 {
 		return func() {}, nil
 	}
@@ -236,11 +240,18 @@ func startPruning(ctx context.Context, cfg config.Config, nc *nats.Conn, watch *
 	if err != nil {
 		return nil, err
 	}
-	pc.Hooks = watch.PruneHooks()
+	pc.Hooks = watch.PruneHooks(cfg.Retention.Keep)
 	pc.Active = func() bool { s, ok := watch.Status(); return ok && s.Role == relay.Leader }
 	pruner, err := prune.New(pc)
 	if err != nil {
 		return nil, errors.Join(err, pc.DB.Close())
+	}
+	for _, key := range []string{"retention.interval", "retention.batch_rows", "retention.pause"} {
+		reload(key, func(c config.Config) {
+			if err := pruner.SetRates(pruneRates(c)); err != nil { // what was validated is in bounds
+				log.Error("the rates of pruning stay as they were", "error", err)
+			}
+		})
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

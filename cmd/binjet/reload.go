@@ -24,6 +24,14 @@ type reloader struct {
 	apply map[string]func(config.Config) // by key
 }
 
+// onReload has apply called with the configuration when a key has changed that is
+// marked reload, and at once, since it may have changed before that part began. It must
+// not block.
+type onReload func(key string, apply func(config.Config))
+
+// neverReload is for a process that does not.
+func neverReload(string, func(config.Config)) {}
+
 // newReloader changes level; other parts of the process call handle.
 func newReloader(in config.Input, cfg config.Config, level *slog.LevelVar, log *slog.Logger) *reloader {
 	r := &reloader{in: in, cfg: cfg, log: log, apply: make(map[string]func(config.Config))}
@@ -31,12 +39,12 @@ func newReloader(in config.Input, cfg config.Config, level *slog.LevelVar, log *
 	return r
 }
 
-// handle has apply called with the configuration when a key has changed that is
-// marked reload. It must not block. It may be called concurrently.
+// handle is an [onReload]. It may be called concurrently.
 func (r *reloader) handle(key string, apply func(config.Config)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.apply[key] = apply
+	apply(r.cfg)
 }
 
 // during does work, and reloads on each SIGHUP until it ends.
@@ -72,21 +80,18 @@ func (r *reloader) reload() {
 	}
 	r.log.Debug("configuration read again", "file", now.File, "changed", len(applied)+len(pending))
 	r.cfg = now
-	done := 0
 	for _, c := range applied {
-		apply, ok := r.apply[c.Key.Name]
-		if !ok { // of a part that this process does not run
-			pending = append(pending, c)
-			continue
+		if apply, ok := r.apply[c.Key.Name]; ok {
+			apply(now)
+			r.log.Info("a key has changed", "key", c.Key.Name, "old", c.Old, "new", c.New)
+		} else {
+			r.log.Info("a key has changed that nothing here uses yet", "key", c.Key.Name, "old", c.Old, "new", c.New)
 		}
-		apply(now)
-		done++
-		r.log.Info("a key has changed", "key", c.Key.Name, "old", c.Old, "new", c.New)
 	}
 	for _, c := range pending {
 		r.log.Warn("a key has changed that needs a restart", "key", c.Key.Name, "running", c.Old, "configured", c.New)
 	}
-	r.log.Info("configuration reloaded", "file", cmp.Or(r.cfg.File, "none"), "applied", done, "need_restart", len(pending))
+	r.log.Info("configuration reloaded", "file", cmp.Or(r.cfg.File, "none"), "applied", len(applied), "need_restart", len(pending))
 }
 
 func (r *reloader) refused(err error) {

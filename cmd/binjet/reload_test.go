@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/binjet/binjet/cmd/binjet/internal/config"
 	"github.com/binjet/binjet/cmd/binjet/internal/logging"
@@ -61,6 +62,14 @@ func TestReload(t *testing.T) {
 	if r.level.Level() != slog.LevelError || !strings.Contains(log, `needs a restart" key=source.start running=latest configured=earliest`) || r.cfg.Source.Start != "latest" {
 		t.Errorf("level %s: %s", r.level.Level(), log)
 	}
+	if log := r.with(t, "level: warn", "level: warn}\nretention: {pause: 1s"); !strings.Contains(log, `nothing here uses yet" key=retention.pause old=100ms new=1s`) {
+		t.Errorf("a key of what does not run: %s", log)
+	}
+	begun := time.Duration(0)
+	r.handle("retention.pause", func(c config.Config) { begun = c.Retention.Pause })
+	if begun != time.Second {
+		t.Errorf("what begins after a reload gets %s", begun)
+	}
 	if log := r.with(t, "app:s3cret", "app:s3cret2"); !strings.Contains(log, "needs a restart\" key=source.dsn") {
 		t.Errorf("a password in the file: %s", log)
 	}
@@ -100,7 +109,11 @@ func TestReloadOnSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	hangups, changed, want := make(chan os.Signal), make(chan struct{}), errors.New("end")
-	r.handle("log.level", func(config.Config) { close(changed) })
+	r.handle("log.level", func(c config.Config) {
+		if c.Log.Level == "debug" {
+			close(changed)
+		}
+	})
 	err := r.on(t.Context(), hangups, func(context.Context) error {
 		hangups <- os.Interrupt
 		<-changed

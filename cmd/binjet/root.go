@@ -52,7 +52,7 @@ break a promise (a gap, a divergence): an operator must decide.`,
 	add(root, groupOperate, newRun(p), newPrune(p))
 	add(root, groupInspect, newStatus(p), newHealthcheck(p), newVersion())
 	add(root, groupRepair, newDLQ(p))
-	add(root, groupSetUp, newDev(p), newInit(p), newCheck(p), newSchema(p), newConfig(p))
+	add(root, groupSetUp, newDev(p), newInit(p), newCheck(p), newBench(p), newSchema(p), newConfig(p))
 	root.AddCommand(newMan(), newConfigurationTopic())
 	return root
 }

@@ -52,9 +52,11 @@ help configuration marks these keys.`,
 			level.Set(logging.ParseLevel(cfg.Log.Level))
 			log := logging.NewLeveled(p.stderr, level, cfg.Log.Format)
 			logWarnings(log, cfg)
+			defer profiled()()
+			fitCollector(p.environ, int64(cfg.Source.MaxTransactionBytes))
 			reload := newReloader(settingsInput(cmd, p.environ), cfg, level, log)
 			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error {
-				return reload.during(ctx, func(ctx context.Context) error { return run(ctx, cfg, log) })
+				return reload.during(ctx, func(ctx context.Context) error { return run(ctx, cfg, log, reload.handle) })
 			})
 			return stopped(log, err)
 		},
@@ -101,13 +103,13 @@ func stopped(log *slog.Logger, err error) error {
 	return toldFailure(err)
 }
 
-func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	return runAnnounced(ctx, cfg, log, func(string) error { return nil })
+func run(ctx context.Context, cfg config.Config, log *slog.Logger, reload onReload) error {
+	return runAnnounced(ctx, cfg, log, reload, func(string) error { return nil })
 }
 
 // runAnnounced calls up with the address of the admin server ("" for none) once all is
 // found to be as it should, and the relay begins.
-func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up func(url string) error) error {
+func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, reload onReload, up func(url string) error) error {
 	b := currentBuild()
 	log.Info("binjet starts", "version", b.Version, "config", cmp.Or(cfg.File, "environment and flags only"), "source", cfg.Source.Name, "database", cfg.Database.Addr, "stream", cfg.Stream.Name)
 
@@ -139,6 +141,7 @@ func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up f
 		return err
 	}
 	defer spans.Close()
+	reload("tracing.sampling", func(c config.Config) { spans.SetShare(float64(c.Tracing.Sampling)) })
 	rc.Hooks = spans.Hooks(server.watched(watch.RelayHooks()))
 	r, err := relay.New(rc)
 	if err != nil {
@@ -150,7 +153,12 @@ func runAnnounced(ctx context.Context, cfg config.Config, log *slog.Logger, up f
 		return err
 	}
 	defer stopSurvey()
-	stopPruning, err := startPruning(ctx, cfg, nc, watch, log)
+	stopAnswering, err := startAnswering(cfg, nc, r, watch, log)
+	if err != nil {
+		return err
+	}
+	defer stopAnswering()
+	stopPruning, err := startPruning(ctx, cfg, nc, watch, reload, log)
 	if err != nil {
 		return err
 	}

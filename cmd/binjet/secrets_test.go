@@ -114,6 +114,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		{"BINJET_NATS_TOKEN=" + s}, {"BINJET_NATS_TOKEN=" + s, "BINJET_NATS_TOKEN_FILE=" + file(s)}, {"BINJET_NATS_TOKEN_FILE=" + file(s)},
 		{"BINJET_NATS_PASSWORD=" + s}, {"BINJET_NATS_USER=u", "BINJET_NATS_PASSWORD=" + s}, {"BINJET_NATS_USER=u", "BINJET_NATS_PASSWORD_FILE=" + file(s)},
 		{"BINJET_NATS_USER=u", "BINJET_NATS_PASSWORD=" + s, "BINJET_NATS_TOKEN=" + s}, {"BINJET_NATS_NKEY=" + file(s)}, {"BINJET_NATS_CREDS=" + file(s)},
+		{"BINJET_HTTP_TOKEN=" + s}, {"BINJET_HTTP_LISTEN=:0", "BINJET_HTTP_TOKEN=" + s + s}, {"BINJET_HTTP_LISTEN=:0", "BINJET_HTTP_TOKEN_FILE=" + file(s+s)},
 		{"BINJET_NATS_TLS_CA=" + file(s)}, {"BINJET_SOURCE_TLS_CERT=" + file(s), "BINJET_SOURCE_TLS_KEY=" + file(s)},
 		{"BINJET_NATS_TOKN=" + s}, {"BINJET_SOURCE_DNS=" + dsns[0]},
 	} {

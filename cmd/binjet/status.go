@@ -16,12 +16,14 @@ func newStatus(p process) *cobra.Command {
 	var every, maxLag time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Who leads, how far behind, what is needed, how the consumers are",
-		Long: `Show who leads and since when, the position and how far it is behind the source, what
-purging binlogs would endanger, the stream, every consumer and the dead letters.
+		Short: "Who leads and stands by, how far behind, what is needed, how the consumers are",
+		Long: `Show who leads and since when, who stands by and whether it could take over, the position
+and how far it is behind the source, what purging binlogs would endanger, the stream, every
+consumer and the dead letters.
 
 It only reads. When one side is down it says so, and shows what the other one knows.
-Standbys can't be listed: they write nothing while they stand by.
+The processes are asked themselves, so one that NATS does not reach is not listed: its
+own /readyz says why.
 
 The exit code is 1 when there is a PROBLEM: a side that can't be asked, nobody who
 leads, a position that can't be read on from, a lag above --max-lag, a binlog that is

@@ -16,11 +16,11 @@ import (
 // metrics are what is counted as it happens. What the relay knows by itself is
 // read at the scrape, by [gauges].
 type metrics struct {
-	events, batches, bytes, commits prometheus.Counter
-	quarantined, takeovers          prometheus.Counter
-	settlements, refused            *prometheus.CounterVec
-	batchEvents, batchBytes         prometheus.Histogram
-	commitSeconds, latencySeconds   prometheus.Histogram
+	events, alone, batches, bytes, commits prometheus.Counter
+	quarantined, takeovers                 prometheus.Counter
+	settlements, refused                   *prometheus.CounterVec
+	batchEvents, batchBytes                prometheus.Histogram
+	commitSeconds, latencySeconds          prometheus.Histogram
 
 	connects, disconnects, received, transactions, rows prometheus.Counter
 	brokerLosses, brokerReconnects                      prometheus.Counter
@@ -57,7 +57,7 @@ func causeOf(err error) string {
 }
 
 // latencyBuckets reach from a commit that is published at once to a day of downtime.
-var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400}
+var latencyBuckets = []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400}
 
 // registrar makes metrics that carry the source's name.
 type registrar struct{ prometheus.Registerer }
@@ -87,6 +87,7 @@ func newMetrics(w *Watch) *metrics {
 	m := &metrics{
 		events:      r.counter("events_published_total", "Events that the stream holds."),
 		bytes:       r.counter("published_bytes_total", "Bytes of these events, headers included."),
+		alone:       r.counter("lone_events_total", "Of the events that the stream holds, those that went by themselves, the checkpoint following: on one server, while little waits."),
 		batches:     r.counter("batches_total", "Atomic batches with events that the stream holds."),
 		quarantined: r.counter("quarantined_total", "Rows that can't be published and lie in the dead-letter stream."),
 		commits:     r.counter("checkpoints_total", "Checkpoints that the stream holds: batches, heartbeats and take-overs."),
@@ -96,7 +97,7 @@ func newMetrics(w *Watch) *metrics {
 		batchEvents: r.histogram("batch_events", "Events of a batch.", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 998}),
 		batchBytes:  r.histogram("batch_bytes", "Bytes of a batch's events, headers included.", prometheus.ExponentialBuckets(256, 4, 9)),
 
-		commitSeconds: r.histogram("commit_duration_seconds", "From sending the commit of a batch to its settled outcome.", prometheus.ExponentialBuckets(0.0005, 2, 16)),
+		commitSeconds: r.histogram("commit_duration_seconds", "From sending the commit of a batch, or an event by itself, to its settled outcome.", prometheus.ExponentialBuckets(0.000125, 2, 18)),
 		latencySeconds: r.histogram("commit_to_published_seconds",
 			"From a transaction's commit in the source to its being in the stream, for each transaction with events. Both clocks matter, and MariaDB's commit times have whole seconds.", latencyBuckets),
 
@@ -123,15 +124,20 @@ func newMetrics(w *Watch) *metrics {
 }
 
 func (m *metrics) committed(c relay.Commit, now time.Time) {
-	m.commits.Inc()
-	if c.Events == 0 {
+	switch {
+	case c.Alone:
+		m.alone.Inc()
+	case c.Events == 0:
+		m.commits.Inc()
 		return
+	default:
+		m.commits.Inc()
+		m.batches.Inc()
+		m.batchEvents.Observe(float64(c.Events))
+		m.batchBytes.Observe(float64(c.Bytes))
 	}
-	m.batches.Inc()
 	m.events.Add(float64(c.Events))
 	m.bytes.Add(float64(c.Bytes))
-	m.batchEvents.Observe(float64(c.Events))
-	m.batchBytes.Observe(float64(c.Bytes))
 	m.commitSeconds.Observe(c.Duration.Seconds())
 	for _, part := range c.Parts {
 		if !part.Committed.IsZero() {

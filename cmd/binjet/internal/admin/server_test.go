@@ -87,6 +87,32 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestHeadersAreLimited: nobody fills the memory with headers. The library allows some
+// more than is asked of it.
+func TestHeadersAreLimited(t *testing.T) {
+	server, err := Listen("127.0.0.1:0", nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	for size, want := range map[int]int{8 << 10: http.StatusOK, 32 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Large", strings.Repeat("x", size))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%d bytes of headers: %s", size, res.Status)
+		}
+	}
+}
+
 // TestCloseEndsWhatLasts: a request that would last is told by its context.
 func TestCloseEndsWhatLasts(t *testing.T) {
 	ended := make(chan error, 1)

@@ -34,6 +34,7 @@ type Watch struct {
 	lag     lag
 	pace    pace
 	survey  survey
+	pruning *pruning            // nil where nothing is pruned
 	refusal *relay.RefusedError // the last one
 }
 
@@ -72,6 +73,17 @@ func (w *Watch) Status() (relay.Status, bool) {
 func (w *Watch) Lag() (time.Duration, bool) {
 	seen := w.look()
 	return seen.lag, seen.attached && seen.status.Role == relay.Leader
+}
+
+// Source is why the source can't be read by this process, which leads; nil where it can,
+// and while it only begins to.
+func (w *Watch) Source() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l := w.link; l.known && !l.connected {
+		return l.err
+	}
+	return nil
 }
 
 // RelayHooks are for [relay.Config].
@@ -166,6 +178,9 @@ func (w *Watch) role(r relay.Role) {
 		return
 	}
 	w.link, w.lag, w.pace, w.survey = link{}, lag{}, pace{}, survey{}
+	if w.pruning != nil {
+		w.pruning.stand()
+	}
 }
 
 // news wakes the [Surveyor]: there may be an answer now.

@@ -232,6 +232,7 @@ func TestEndpoints(t *testing.T) {
 	b.ReaderHooks().Connected(binlog.Server{})
 	b.RelayHooks().Committed(commit(1, b.clock.Add(time.Second))) // MariaDB: in the future
 	b.RelayHooks().Committed(relay.Commit{})                      // a heartbeat
+	b.RelayHooks().Committed(relay.Commit{Alone: true, Events: 1, Bytes: 9})
 	refused := &relay.RefusedError{Code: 10071}
 	b.RelayHooks().Settled("retry", fmt.Errorf("x: %w", refused)) // asked twice, and refused once
 	b.RelayHooks().Settled("resend", errors.Join(refused, errors.New("y")))
@@ -253,7 +254,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	_, metrics := get(t, server, "/metrics")
 	for _, line := range []string{
-		`binjet_events_published_total{source="shop"} 2`, `binjet_batches_total{source="shop"} 1`, `binjet_checkpoints_total{source="shop"} 2`,
+		`binjet_events_published_total{source="shop"} 3`, `binjet_lone_events_total{source="shop"} 1`, `binjet_batches_total{source="shop"} 1`, `binjet_checkpoints_total{source="shop"} 2`,
 		`binjet_relay_role{role="leader",source="shop"} 1`, `binjet_relay_role{role="standby",source="shop"} 0`,
 		`binjet_leader_info{instance="me",source="shop"} 1`, `binjet_leader_since_timestamp_seconds{source="shop"} 996400`,
 		`binjet_relay_epoch{source="shop"} 3`, `binjet_checkpoint_sequence{source="shop"} 7`, `binjet_settlements_total{cause="refused",source="shop",verdict="resend"} 1`, `binjet_refused_writes_total{code="10071",source="shop"} 1`,

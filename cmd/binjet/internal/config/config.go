@@ -135,9 +135,9 @@ type Relay struct {
 // Retention is how long rows stay in the outbox tables.
 type Retention struct {
 	Keep      time.Duration `key:"keep" default:"0s" help:"age, by created_at, up to which rows stay in the outbox tables; older ones that are safely in the stream are pruned by the leader; 0 prunes nothing" danger:"rows are what mends purged binlogs (source.on_gap) and a lost stream: keep them for longer than binlogs are kept; needs SELECT and DELETE on the tables"`
-	Interval  time.Duration `key:"interval" default:"1m" help:"pause between two rounds of pruning"`
-	BatchRows int           `key:"batch_rows" default:"500" unit:"rows" help:"rows that one DELETE, which is a transaction, takes at most; 1 to 5000" danger:"large transactions make replicas lag"`
-	Pause     time.Duration `key:"pause" default:"100ms" help:"pause between two DELETEs; with retention.batch_rows it bounds the rate" danger:"too long for what is inserted, and the tables grow: see binjet_prune_oldest_kept_timestamp_seconds"`
+	Interval  time.Duration `key:"interval" default:"1m" reload:"true" help:"pause between two rounds of pruning"`
+	BatchRows int           `key:"batch_rows" default:"500" unit:"rows" reload:"true" help:"rows that one DELETE, which is a transaction, takes at most; 1 to 5000" danger:"large transactions make replicas lag"`
+	Pause     time.Duration `key:"pause" default:"100ms" reload:"true" help:"pause between two DELETEs; with retention.batch_rows it bounds the rate" danger:"too long for what is inserted, and the tables grow: see binjet_prune_oldest_kept_timestamp_seconds"`
 }
 
 // HTTP is the admin server.
@@ -166,7 +166,7 @@ type Admin struct {
 // Tracing is where the streamer's spans go.
 type Tracing struct {
 	Endpoint string `key:"endpoint" help:"OTLP receiver (HTTP) for a span from commit to stream of each event whose trace is sampled, as http://127.0.0.1:4318; empty: as OTEL_EXPORTER_OTLP_ENDPOINT says, and off without it"`
-	Sampling Share  `key:"sampling" default:"1" help:"share of the sampled traces that get such spans, 0 to 1; services decide which traces are sampled"`
+	Sampling Share  `key:"sampling" default:"1" reload:"true" help:"share of the sampled traces that get such spans, 0 to 1; services decide which traces are sampled"`
 }
 
 // Log is what is logged and how.

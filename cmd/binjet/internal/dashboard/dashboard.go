@@ -12,6 +12,7 @@ import (
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/cmd/binjet/internal/admin"
+	"github.com/binjet/binjet/cmd/binjet/internal/presence"
 	"github.com/binjet/binjet/relay"
 )
 
@@ -56,6 +57,7 @@ type Dashboard struct {
 	consumers cached[[]consumerRow]
 	messages  cached[[]message]
 	survey    cached[*binlog.Survey]
+	processes cached[[]presence.Process]
 }
 
 const (

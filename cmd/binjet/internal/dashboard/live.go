@@ -2,10 +2,12 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -34,29 +36,39 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy would keep it back
-	sent := make(map[string]string)
-	tick := time.NewTicker(liveEvery)
-	defer tick.Stop()
-	for quiet := time.Now(); ; {
-		update, err := d.changes(r, wanted, sent)
-		if err != nil {
-			d.Log.Error("the dashboard can't render an update", "error", err)
-			return
-		}
-		if update == "" && time.Since(quiet) > keepAlive {
-			update = ": still here\n\n"
-		}
-		if update != "" {
-			quiet = time.Now()
-			if !send(w, update) {
-				return
-			}
-		}
+	if err := d.follow(r.Context(), w, wanted); err != nil {
+		d.Log.Error("the dashboard can't render an update", "error", err)
+	}
+}
+
+// follow watches each fragment by itself, so that one that waits for an answer holds no
+// other up, and sends what they become.
+func (d *Dashboard) follow(ctx context.Context, w http.ResponseWriter, wanted []string) error {
+	ctx, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
+	updates, failed := make(chan string), make(chan error, len(wanted))
+	for _, name := range wanted {
+		watching.Go(func() { failed <- d.watch(ctx, name, updates) })
+	}
+	quiet := time.NewTimer(keepAlive)
+	defer quiet.Stop()
+	for {
+		var update string
 		select {
-		case <-tick.C:
-		case <-r.Context().Done():
-			return
+		case update = <-updates:
+		case <-quiet.C:
+			update = ": still here\n\n"
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return nil
 		}
+		if !send(w, update) {
+			return nil
+		}
+		quiet.Reset(keepAlive)
 	}
 }
 
@@ -70,24 +82,38 @@ func send(w http.ResponseWriter, update string) bool {
 	return err == nil && c.Flush() == nil
 }
 
-// changes are events for the fragments that are not as they were sent.
-func (d *Dashboard) changes(r *http.Request, wanted []string, sent map[string]string) (string, error) {
-	var events strings.Builder
-	for _, name := range wanted {
+// watch gives the fragment as an event, at first and whenever it is not as it was.
+func (d *Dashboard) watch(ctx context.Context, name string, updates chan<- string) error {
+	tick := time.NewTicker(liveEvery)
+	defer tick.Stop()
+	for sent := ""; ; {
 		var b bytes.Buffer
-		if err := d.views.fragment(&b, name, d.fragment(r.Context(), name)); err != nil {
-			return "", err
+		if err := d.views.fragment(&b, name, d.fragment(ctx, name)); err != nil {
+			return err
 		}
-		if html := b.String(); sent[name] != html {
-			sent[name] = html
-			fmt.Fprintf(&events, "event: %s\n", name)
-			for line := range strings.Lines(html) {
-				if line = strings.TrimRight(strings.TrimSpace(line), "\r\n"); line != "" {
-					fmt.Fprintf(&events, "data: %s\n", line)
-				}
+		if html := b.String(); html != sent {
+			select {
+			case updates <- event(name, html):
+				sent = html
+			case <-ctx.Done():
+				return nil
 			}
-			events.WriteString("\n")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
 		}
 	}
-	return events.String(), nil
+}
+
+func event(name, html string) string {
+	var e strings.Builder
+	fmt.Fprintf(&e, "event: %s\n", name)
+	for line := range strings.Lines(html) {
+		if line = strings.TrimRight(strings.TrimSpace(line), "\r\n"); line != "" {
+			fmt.Fprintf(&e, "data: %s\n", line)
+		}
+	}
+	return e.String() + "\n"
 }

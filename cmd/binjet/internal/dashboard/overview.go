@@ -26,10 +26,11 @@ const (
 	fragmentConsumers = "consumers"
 	fragmentMessages  = "recent"
 	fragmentDead      = "dead"
+	fragmentProcesses = "processes"
 )
 
 func fragments() []string {
-	return []string{fragmentStatus, fragmentCharts, fragmentDead, fragmentConsumers, fragmentMessages, fragmentPosition}
+	return []string{fragmentStatus, fragmentCharts, fragmentDead, fragmentConsumers, fragmentMessages, fragmentPosition, fragmentProcesses}
 }
 
 // How old an answer may be that is shown.
@@ -48,6 +49,8 @@ func (d *Dashboard) fragment(ctx context.Context, name string) any {
 		return d.History.charts(status.Checkpoint.Flavor == checkpoint.MariaDB)
 	case fragmentPosition:
 		return d.positionView(ctx)
+	case fragmentProcesses:
+		return d.processesView(ctx, true)
 	case fragmentConsumers:
 		rows, err := d.consumerRows(ctx)
 		return rowsView[consumerRow]{rows, errorText(err)}
@@ -164,6 +167,10 @@ func roundTo(v, unit float64) float64 { return float64(int64(v/unit+0.5)) * unit
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	view := make(map[string]any)
 	for _, name := range fragments() {
+		if name == fragmentProcesses { // the page does not wait for them, but where there is no script to ask later
+			view[name] = d.processesView(r.Context(), r.URL.Query().Has("ask"))
+			continue
+		}
 		view[name] = d.fragment(r.Context(), name)
 	}
 	d.render(w, r, http.StatusOK, "overview", "Overview", view)

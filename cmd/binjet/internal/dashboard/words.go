@@ -27,8 +27,13 @@ func short(v float64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
 }
 
+// nbsp keeps a number and its unit on one line.
+const nbsp = "\u00a0"
+
 // span is a number of seconds for people: 0, 0.4 ms, 12 ms, 1.5 s, 2 min, 3 h 5 min, 4 d 2 h.
-func span(seconds float64) string {
+func span(seconds float64) string { return strings.ReplaceAll(breakingSpan(seconds), " ", nbsp) }
+
+func breakingSpan(seconds float64) string {
 	switch {
 	case seconds == 0:
 		return "0"

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -352,44 +353,69 @@ func TestAct(t *testing.T) {
 	}
 }
 
+// viewer reads live updates.
+type viewer struct {
+	t      *testing.T
+	events *bufio.Reader
+}
+
+func (w *world) view(of string) *viewer {
+	w.t.Helper()
+	server := httptest.NewServer(w.serve)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.t.Cleanup(func() { cancel(); server.Close() })
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/live?of="+of, nil)
+	w.must(nil, err)
+	res, err := server.Client().Do(req)
+	w.must(nil, err)
+	w.t.Cleanup(func() { _ = res.Body.Close() })
+	if res.Header.Get("Content-Type") != "text/event-stream" {
+		w.t.Error(res.Header)
+	}
+	return &viewer{w.t, bufio.NewReader(res.Body)}
+}
+
+// until reads on until all the texts have come.
+func (v *viewer) until(texts ...string) (seen string) {
+	v.t.Helper()
+	for slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(seen, text) }) {
+		line, err := v.events.ReadString('\n')
+		if err != nil {
+			v.t.Fatalf("%v behind %s", err, seen)
+		}
+		seen += line
+	}
+	return seen
+}
+
 // TestLive: a viewer gets all that it asked for at first, then what changes; the end
 // of the server ends it.
 func TestLive(t *testing.T) {
 	w := newWorld(t, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	server := httptest.NewUnstartedServer(w.serve)
-	server.Start()
-	defer server.Close()
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/live?of=status,recent,nothing", nil)
-	w.must(nil, err)
-	res, err := http.DefaultClient.Do(req)
-	w.must(nil, err)
-	defer res.Body.Close()
-	defer http.DefaultClient.CloseIdleConnections()
-	if res.Header.Get("Content-Type") != "text/event-stream" {
-		t.Error(res.Header)
-	}
-	events := bufio.NewReader(res.Body)
-	until := func(text string) (seen string) {
-		t.Helper()
-		for !strings.Contains(seen, text) {
-			line, err := events.ReadString('\n')
-			if err != nil {
-				t.Fatalf("%v behind %s", err, seen)
-			}
-			seen += line
-		}
-		return seen
-	}
-	first := until("No messages.")
-	if !strings.Contains(first, "event: status\n") || !strings.Contains(first, "event: recent\n") || strings.Contains(first, "event: charts") {
+	v := w.view("status,recent,nothing")
+	if first := v.until("event: status\n", "event: recent\n", "No messages."); strings.Contains(first, "event: charts") {
 		t.Errorf("at first %s", first)
 	}
 	w.publish("orders.created", "later", "{}")
-	if second := until("later"); strings.Contains(second, "event: status") {
+	if second := v.until("later"); strings.Contains(second, "event: status") {
 		t.Errorf("what has not changed is sent again: %s", second)
 	}
+}
+
+// TestLiveWhileOneWaits: what takes long, such as asking a standby whose source hangs,
+// holds up neither the rest of the page nor the page of somebody else.
+func TestLiveWhileOneWaits(t *testing.T) {
+	w := newWorld(t, nil)
+	w.page.processes.asking.Lock()
+	v := w.view("processes,recent")
+	v.until("No messages.")
+	w.publish("orders.created", "later", "{}")
+	if seen := v.until("later"); strings.Contains(seen, "event: processes") {
+		t.Errorf("nobody was asked, and there is %s", seen)
+	}
+	w.wants("/", 200, "being asked")
+	w.page.processes.asking.Unlock()
+	v.until("event: processes", "no relay answered")
 }
 
 func TestLiveIsBounded(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/cmd/binjet/internal/presence"
 )
 
 // Reader is what is asked of the source. *binlog.Reader is one.
@@ -52,10 +53,12 @@ func Collect(ctx context.Context, cfg Config) (*Report, error) {
 	r := &Report{At: time.Now().UTC(), Problems: []Finding{}, Warnings: []Finding{}, Consumers: []Consumer{},
 		Source: Source{Name: cfg.Source, Address: cfg.SourceAddress},
 		Stream: Stream{Name: cfg.Stream, Address: cfg.StreamAddress},
-		Relay:  Relay{XA: []XA{}}}
+		Relay:  Relay{XA: []XA{}, Processes: []presence.Process{}}}
 	c := &collector{Config: cfg, report: r}
 	limited, cancel := context.WithTimeout(ctx, cfg.Timeout+cfg.Sample)
 	defer cancel()
+	var processes []presence.Process
+	var nobody error
 	held, err := c.checkpoint(limited)
 	if err != nil {
 		r.Relay.Error = err.Error()
@@ -63,7 +66,11 @@ func Collect(ctx context.Context, cfg Config) (*Report, error) {
 	var sides sync.WaitGroup
 	sides.Go(func() { c.source(limited, held) })
 	sides.Go(func() { c.broker(limited, held) })
+	sides.Go(func() { processes, nobody = c.processes(limited) })
 	sides.Wait()
+	if r.Relay.Processes = append(r.Relay.Processes, processes...); nobody != nil {
+		r.Relay.ProcessesError = nobody.Error()
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -93,6 +100,14 @@ func (c *collector) checkpoint(ctx context.Context) (*store.Held, error) {
 	}
 	c.report.Relay.fill(held, time.Now())
 	return &held, nil
+}
+
+// processes asks the relays themselves, while the other sides are looked at.
+func (c *collector) processes(ctx context.Context) ([]presence.Process, error) {
+	if c.Conn == nil {
+		return nil, errors.New("the broker can't be asked")
+	}
+	return presence.Ask(ctx, c.Conn, presence.Subject(c.Stream, c.Source), c.Sample)
 }
 
 func (c *collector) store() *store.Store { return store.New(c.Conn, c.Stream, c.Source) }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"github.com/binjet/binjet/relay"
 )
 
 // What is a warning, beside what is a problem.
@@ -21,6 +23,7 @@ const (
 func (c *collector) judge() {
 	c.judgeSource()
 	c.judgeRelay()
+	c.judgeProcesses()
 	c.judgeStream()
 	c.judgeConsumers()
 	c.report.Healthy = len(c.report.Problems) == 0
@@ -84,6 +87,20 @@ func (c *collector) judgeRelay() {
 		c.warn("see the relay's log", "there is no checkpoint copy: a lost stream would be healed from there")
 	case r.Alive && k.Kept > 0 && k.AgeSeconds > copyPatience.Seconds():
 		c.warn("see the relay's log", "the newest checkpoint copy is %s old: a lost stream would be healed from there", seconds(k.AgeSeconds))
+	}
+}
+
+// judgeProcesses: a standby that can't take over is none, and nobody would notice.
+func (c *collector) judgeProcesses() {
+	for _, one := range c.report.Relay.Processes {
+		why, ok := one.CouldLead()
+		switch {
+		case ok:
+		case one.Role == relay.Standby:
+			c.warn("see its log, and what differs on its host: binjet check there says more", "standby %s could not take over: %s", one.Instance, why)
+		case one.Role == relay.Leader && one.Source != nil && !one.Source.OK:
+			c.warn("see its log, and what differs on its host: binjet check there says more", "the leader %s can't read the source: %s", one.Instance, why)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package status
 import (
 	"time"
 
+	"github.com/binjet/binjet/cmd/binjet/internal/presence"
 	"github.com/binjet/binjet/consumer"
 )
 
@@ -97,6 +98,10 @@ type Relay struct {
 	XA       []XA      `json:"undecided_xa"`
 	Set      *Set      `json:"set,omitempty"`
 	Copies   *Copies   `json:"copies,omitempty"`
+
+	// Processes are those that answered, the leader first; ProcessesError says why none did.
+	Processes      []presence.Process `json:"processes"`
+	ProcessesError string             `json:"processes_error,omitempty"`
 }
 
 // Snapshot is how far a snapshot of the outbox tables is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/cmd/binjet/internal/presence"
 	"github.com/binjet/binjet/internal/natstest"
 	"github.com/binjet/binjet/relay"
 )
@@ -27,6 +29,7 @@ type source struct {
 	err    error
 	verify error
 	late   time.Duration // of the first transaction behind a position
+	busy   uint64        // transactions between two looks
 }
 
 func at(n uint64) checkpoint.Position {
@@ -44,6 +47,7 @@ func (s *source) Survey(_ context.Context, p *checkpoint.Position) (*binlog.Surv
 	v := &binlog.Survey{Server: binlog.Server{Flavor: checkpoint.MariaDB, Version: "11.8", Executed: at(s.end).Resume}, End: at(s.end),
 		Now: time.Now().Round(time.Minute), Keep: time.Hour, Needed: -1}
 	v.Logs = []binlog.Log{{Name: "b.000001", Size: 10, Begun: v.Now.Add(-2 * time.Hour)}, {Name: "b.000002", Size: 20, Begun: v.Now.Add(-50 * time.Minute)}}
+	s.end += s.busy
 	if p != nil {
 		last, _ := p.Resume.Domain(0)
 		v.Behind, v.Needed = s.end-last.N, 1
@@ -175,11 +179,53 @@ func TestConsumersAndDeadLetters(t *testing.T) {
 		_, err := js.Publish(t.Context(), subject, nil)
 		must(t, err)
 	}
+	busy, err := js.CreateConsumer(t.Context(), "OUTBOX", jetstream.ConsumerConfig{Durable: "shipping", FilterSubject: "outbox.orders", AckPolicy: jetstream.AckExplicitPolicy})
+	must(t, err)
+	floor := uint64(0)
+	for try := range 3 { // the first is handled, the second comes twice, the third is not fetched
+		m, err := busy.Next()
+		must(t, err)
+		meta, err := m.Metadata()
+		must(t, err)
+		switch try {
+		case 0:
+			must(t, m.DoubleAck(t.Context()))
+			floor = meta.Sequence.Stream
+		case 1:
+			_, err := nc.RequestWithContext(t.Context(), m.Reply(), []byte("-NAK")) // Nak does not wait until it is known
+			must(t, err)
+		}
+	}
 	r := look(t, nc, src)
+	wants(t, r, true, fmt.Sprintf("shipping 1 1 1 %d ", floor))
 	if r.DeadLetters.Count != 3 || r.DeadLetters.By["billing"] != 2 || r.DeadLetters.By["shop"] != 1 || r.DeadLetters.Replays != 1 {
 		t.Errorf("%+v", r.DeadLetters)
 	}
 	wants(t, r, true, "billing 3 0 0 0 never", "dead letters in OUTBOX_DLQ: 3", "warning consumer billing has 3 events to handle and does not ask for any", "warning 3 dead letters")
+}
+
+// Who stands by is shown, with what would keep it from taking over.
+func TestStandbys(t *testing.T) {
+	src := &source{end: 3}
+	nc, _ := world(t, src)
+	wants(t, look(t, nc, src), true, "standbys not known: no relay answered on binjet.status.OUTBOX.shop")
+	answer := func(instance string, role relay.Role, unreadable error) {
+		t.Helper()
+		p := presence.Process{Instance: instance, Role: role, Since: time.Now().Add(-time.Hour), WaitsFor: "host:1"}
+		stop, err := presence.Answer(presence.Config{Conn: nc, Subject: presence.Subject("OUTBOX", "shop"), Log: slog.New(slog.DiscardHandler),
+			Process: func() presence.Process { return p }, Look: func(context.Context) error { return unreadable }})
+		must(t, err)
+		t.Cleanup(stop)
+	}
+	answer("host:1", relay.Leader, nil)
+	wants(t, look(t, nc, src), true, "standby none: nobody would take over")
+	answer("host:2", relay.Standby, nil)
+	answer("host:3", relay.Standby, errors.New("no route to db:3306"))
+	r := look(t, nc, src)
+	wants(t, r, true, "(1h0m), could take over", "standby host:3 since", "CAN'T take over: no route to db:3306", "warning standby host:3 could not take over: no route to db:3306")
+	if list := r.Relay.Processes; len(list) != 3 || list[0].Role != relay.Leader || len(r.Warnings) != 1 {
+		t.Errorf("%+v, %+v", list, r.Warnings)
+	}
 }
 
 // An XA transaction and what an operator set are shown.
@@ -203,4 +249,44 @@ func heldAt(now time.Time) store.Held {
 	p.Snapshot = &checkpoint.Snapshot{Begun: true, Table: "shop.outbox", Rows: 5, Estimate: 10}
 	return store.Held{Seq: 4, Checkpoint: checkpoint.Checkpoint{Epoch: 2, Instance: "host:1", At: now, Since: now, Position: p,
 		Set: &checkpoint.Set{By: "ann@host", Reason: "because", At: now, From: "0-1-1", To: "0-1-2"}}}
+}
+
+// Rates are of what is committed and published between the two looks.
+func TestRates(t *testing.T) {
+	src := &source{end: 3}
+	nc, stop := world(t, src)
+	stop() // so that nobody else writes the checkpoint
+	st := store.New(nc, "OUTBOX", "shop")
+	held, err := st.Load(t.Context())
+	must(t, err)
+	src.busy = 6
+	cfg := Config{Source: "shop", Reader: src, Conn: nc, Stream: "OUTBOX", Sample: 2 * time.Second}
+	cfg.Reader = published{src, func() {
+		c := held.Checkpoint
+		c.Count += 60
+		data, err := c.Encode()
+		must(t, err)
+		must(t, nc.Publish(st.Subject(), data))
+		must(t, nc.Flush())
+	}}
+	r, err := Collect(t.Context(), cfg)
+	must(t, err)
+	commits, events := r.Source.TransactionsPerSecond, r.Relay.EventsPerSecond
+	if commits == nil || events == nil || *commits <= 0 || *commits > 20 || *events <= 0 || *events > 200 {
+		t.Fatalf("%+v, %+v", r.Source, r.Relay)
+	}
+	wants(t, r, false, fmt.Sprintf("; %.0f commits/s", *commits), fmt.Sprintf("published 60 events, %.0f/s", *events))
+}
+
+// published is a source beside which events are published when it is asked first.
+type published struct {
+	*source
+	publish func()
+}
+
+func (p published) Survey(ctx context.Context, at *checkpoint.Position) (*binlog.Survey, error) {
+	if at != nil {
+		p.publish()
+	}
+	return p.source.Survey(ctx, at)
 }

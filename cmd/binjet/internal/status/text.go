@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/binjet/binjet/relay"
 )
 
 // Text prints the report for people: the verdict last, where the eye is.
@@ -126,6 +128,7 @@ func (p *printer) relay(r *Relay) {
 	case !r.Exists:
 		p.title("relay")
 		p.line("checkpoint", "none yet")
+		p.standbys(r)
 		return
 	}
 	state := "leads"
@@ -150,6 +153,30 @@ func (p *printer) relay(r *Relay) {
 	}
 	if k := r.Copies; k != nil && k.Error == "" && k.Kept > 0 {
 		p.line("copies", "%d, the newest %s old", k.Kept, seconds(k.AgeSeconds))
+	}
+	p.standbys(r)
+}
+
+// standbys are who would take over.
+func (p *printer) standbys(r *Relay) {
+	n := 0
+	for _, one := range r.Processes {
+		if one.Role != relay.Standby {
+			continue
+		}
+		n++
+		state := "could take over"
+		if why, ok := one.CouldLead(); !ok {
+			state = "CAN'T take over: " + why
+		}
+		p.line("standby", "%s since %s (%s), %s", one.Instance, one.Since.UTC().Format(time.RFC3339), p.ago(one.Since), state)
+	}
+	switch {
+	case n > 0:
+	case r.ProcessesError == "":
+		p.line("standby", "none: nobody would take over")
+	case r.Alive:
+		p.line("standbys", "not known: %s; one of an older version does not, nor one that may not", r.ProcessesError)
 	}
 }
 

@@ -50,6 +50,7 @@ func (c Config) on() bool {
 
 // Tracer makes spans of what was published. A nil one does nothing.
 type Tracer struct {
+	share    *share
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 	log      *slog.Logger
@@ -80,9 +81,17 @@ func New(ctx context.Context, c Config) (*Tracer, error) {
 }
 
 func newTracer(exporter sdktrace.SpanExporter, res *resource.Resource, c Config) *Tracer {
+	part := newShare(c.Share)
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res), sdktrace.WithSampler(
-		sdktrace.ParentBased(sdktrace.NeverSample(), sdktrace.WithRemoteParentSampled(sdktrace.TraceIDRatioBased(c.Share)))))
-	return &Tracer{provider: provider, tracer: provider.Tracer(scope, trace.WithInstrumentationVersion(c.Version)), log: c.Log, now: time.Now}
+		sdktrace.ParentBased(sdktrace.NeverSample(), sdktrace.WithRemoteParentSampled(part))))
+	return &Tracer{share: part, provider: provider, tracer: provider.Tracer(scope, trace.WithInstrumentationVersion(c.Version)), log: c.Log, now: time.Now}
+}
+
+// SetShare changes [Config.Share]. It may be called at any time.
+func (t *Tracer) SetShare(of float64) {
+	if t != nil {
+		t.share.set(of)
+	}
 }
 
 // Hooks returns h with spans behind its Committed.

@@ -63,14 +63,17 @@ func TestPublished(t *testing.T) {
 	}
 }
 
-// The share is of traces, so that a trace has all of its spans or none.
+// The share is of traces, so that a trace has all of its spans or none; and it may change.
 func TestShare(t *testing.T) {
 	memory := tracetest.NewInMemoryExporter()
 	tr := newTracer(memory, nil, Config{Share: 0, Log: slog.New(slog.DiscardHandler)})
 	defer tr.Close()
-	tr.published(relay.Commit{Parts: []relay.Part{{Messages: []*nats.Msg{event("a", sampled)}}}})
-	if err := tr.provider.ForceFlush(t.Context()); err != nil || len(memory.GetSpans()) > 0 {
-		t.Errorf("%v, %d spans of none", err, len(memory.GetSpans()))
+	for share, spans := range []int{0, 1} { // all of none, and all of all
+		tr.SetShare(float64(share))
+		tr.published(relay.Commit{Parts: []relay.Part{{Messages: []*nats.Msg{event("a", sampled)}}}})
+		if err := tr.provider.ForceFlush(t.Context()); err != nil || len(memory.GetSpans()) != spans {
+			t.Errorf("a share of %d: %v, %d spans", share, err, len(memory.GetSpans()))
+		}
 	}
 }
 

@@ -181,7 +181,14 @@ func TestDamage(t *testing.T) {
 			w.must(err)
 			w.publish(7, 6, 5) // 6 has no row; 7, 6 and 5 are swapped
 			w.reach(7)
-			r := w.run(func(c *Config) { c.Window = window })
+			var said []string
+			r := w.run(func(c *Config) {
+				c.Window = window
+				c.Progress = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+			})
+			if all := strings.Join(said, "; "); !strings.Contains(all, "1 rows had no event") || strings.Contains(all, "pass 2 of ") != (window > 0) {
+				t.Errorf("its progress: %s", all)
+			}
 			want := map[Kind]uint64{Missing: 1, Extra: 1, Repeated: 1, Foreign: 1, Disorder: 3}
 			for kind, n := range want {
 				if r.Found[kind] != n {
