@@ -2,21 +2,12 @@ package model
 
 import "fmt"
 
-// events of the source.
-const events = 3
-
-// step is one thing that can happen, and the world after it.
-type step struct {
-	name string
-	world
-}
-
 // steps lists everything that can happen next.
-func (p protocol) steps(w world) (list []step) {
+func (p protocol) steps(w world) (list []step[world]) {
 	try := func(name string, do func(*world) bool) {
 		next := w
 		if do(&next) {
-			list = append(list, step{name, next})
+			list = append(list, step[world]{name, next})
 		}
 	}
 	for i := range relays {
@@ -29,6 +20,9 @@ func (p protocol) steps(w world) (list []step) {
 	}
 	for n := uint8(1); n < w.length && w.faults.tailLosses > 0; n++ {
 		try(fmt.Sprintf("the broker loses what is behind %d", n), func(w *world) bool { w.loseTail(n); return true })
+	}
+	for n := uint8(1); n < w.length && w.faults.unseen > 0; n++ {
+		try(fmt.Sprintf("the broker loses what is behind %d, unseen", n), func(w *world) bool { w.loseUnseen(n); return true })
 	}
 	return list
 }
@@ -57,11 +51,14 @@ func (p protocol) relaySteps(w world, i int, try func(string, func(*world) bool)
 	case scanning:
 		try("scans", func(w *world) bool { return p.scan(w, i) })
 	case leading:
-		for n := uint8(1); n <= maxBatch && r.pos+n <= events; n++ {
+		for n := uint8(1); n <= maxBatch && r.pos+n <= w.faults.source; n++ {
 			try(fmt.Sprintf("commits %d", n), func(w *world) bool { return p.commit(w, i, n) })
 		}
+		if r.pos < w.faults.source && r.pos == r.held.pos+r.alone && !p.neverAlone {
+			try("publishes 1 alone", func(w *world) bool { return p.publishAlone(w, i) })
+		}
 		switch {
-		case r.pos > r.held.pos, r.reconnected: // those that something depends on
+		case r.pos > r.held.pos, r.reconnected, w.length < r.heldSeq: // those that something depends on
 			try("beats", func(w *world) bool { return p.commit(w, i, 0) })
 		case w.faults.beats > 0:
 			try("beats", func(w *world) bool { w.faults.beats--; return p.commit(w, i, 0) })
@@ -81,6 +78,10 @@ func (p protocol) relaySteps(w world, i int, try func(string, func(*world) bool)
 			})
 		}
 	case settling:
+		if r.flight.lone && !p.lone {
+			try("fences", func(w *world) bool { return p.settlesAlone(w, i) })
+			break
+		}
 		read("settles", func(w *world, n uint8) bool { return p.settled(w, i, n) })
 	case fenced:
 		try("looks behind the fence", func(w *world) bool { return p.again(w, i) })
@@ -148,7 +149,8 @@ func (w *world) mayAnswer(r relay) bool {
 
 // apply stores the first n messages of a write that is allowed.
 func (p protocol) apply(w *world, wr write, n uint8) answer {
-	if _, seq := w.last(w.length); wr.end == 0 && seq != wr.expect && !p.noExpectation {
+	fenced := !(wr.bare && p.pipelined) && !p.noExpectation
+	if _, seq := w.last(w.length); fenced && seq != wr.expect {
 		return answer{kind: refused}
 	}
 	list := make([]message, 0, maxBatch+1)
@@ -167,11 +169,21 @@ func (p protocol) apply(w *world, wr write, n uint8) answer {
 	seq := uint8(0)
 	for _, m := range list[:min(int(n), len(list))] {
 		at := w.append(m)
-		if m.event == 0 {
+		if m.event == 0 || wr.lone {
 			seq = at
 		}
 	}
 	return answer{kind: ok, seq: seq}
+}
+
+// loseUnseen is a server that comes back with older data while the relay is connected
+// to another one of the cluster: what is under way still arrives.
+func (w *world) loseUnseen(n uint8) {
+	w.faults.unseen--
+	for i := n; i < w.length; i++ {
+		w.stream[i] = message{}
+	}
+	w.length = n
 }
 
 // loseTail is a single server that comes back with older data: every connection to it

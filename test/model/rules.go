@@ -13,6 +13,8 @@ type protocol struct {
 	resumeOneTooLate bool // the position is one event ahead
 	pipelined        bool // events by themselves, each expecting the stream's end where the last one was put
 	lone             bool // an event by itself, sent again when a read does not show it
+	neverAlone       bool // no event by itself, as on a cluster
+	anyTail          bool // an event by itself, and the checkpoint behind it, wherever the stream ends
 }
 
 const maxBatch = 2
@@ -113,9 +115,16 @@ func (p protocol) commit(w *world, i int, n uint8) bool {
 	if n > 0 && (p.pipelined || p.lone) {
 		return p.commitBare(w, i, n)
 	}
+	if n > 0 && r.alone > 0 { // the checkpoint follows first
+		return false
+	}
 	record := r.nonce(uint8(i+1), checkpoint{epoch: r.held.epoch, pos: r.pos + n})
 	r.after = leading
-	return w.send(i, write{first: r.pos, last: r.pos + n, record: record, expect: r.heldSeq, prev: r.held}, committing)
+	wr := write{first: r.pos, last: r.pos + n, record: record, expect: r.heldSeq, prev: r.held, end: r.tail}
+	if p.anyTail {
+		wr.end = 0
+	}
+	return w.send(i, wr, committing)
 }
 
 // receive acts on an answer.
@@ -138,8 +147,15 @@ func (p protocol) receive(w *world, i int) {
 // stored: the stream holds the write.
 func (p protocol) stored(w *world, i int, seq uint8) {
 	r := &w.relays[i]
-	if !r.flight.bare {
+	switch {
+	case r.flight.lone:
+		r.alone, r.tail = r.alone+1, seq
+	case r.flight.bare:
+	default:
 		r.held, r.heldSeq = r.flight.record, seq
+		if r.after == leading {
+			r.alone, r.tail = 0, 0
+		}
 	}
 	switch r.after {
 	case leading:
@@ -163,7 +179,7 @@ func (p protocol) settled(w *world, i int, n uint8) bool {
 	switch {
 	case verdict == "committed":
 		p.stored(w, i, seq)
-	case verdict == "resend" && (r.flight.events() == 0 || p.resendUnfenced):
+	case verdict == "resend" && (r.flight.events() == 0 && (r.after != leading || r.alone == 0) || p.resendUnfenced):
 		return w.send(i, r.flight, r.phaseOf())
 	case verdict == "resend":
 		r.batch = r.flight
@@ -191,14 +207,12 @@ func (p protocol) again(w *world, i int) bool {
 	if w.length < r.heldSeq {
 		return p.stayAlive(w, i, fenced)
 	}
-	if len(w.strays(r.held.trueAt(r.heldSeq), r.heldSeq)) > 0 {
-		r.stepDown()
+	if p.looksBehind(w, i) || p.verifiesFirst(r) {
 		return true
 	}
-	if p.verifiesFirst(r) {
-		return true
-	}
+	r.tail = 0 // the fence lies behind them, and is not there without them
 	wr := r.batch
+	wr.bare, wr.lone, wr.end = false, false, 0
 	wr.record = r.nonce(uint8(i+1), checkpoint{epoch: r.held.epoch, pos: wr.last})
 	wr.expect, wr.prev = r.heldSeq, r.held
 	r.batch, r.after = write{}, leading
@@ -225,6 +239,10 @@ func (p protocol) verify(w *world, i int, n uint8) {
 		return
 	}
 	r.reconnected, r.phase = false, r.back
+	if r.back == leading && r.alone > 0 { // are they still there?
+		r.batch = write{first: r.pos, last: r.pos}
+		p.stayAlive(w, i, fenced)
+	}
 }
 
 // stepDown: what it knew of the stream no longer counts.

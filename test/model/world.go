@@ -37,7 +37,8 @@ type write struct {
 	expect      uint8      // sequence of the checkpoint that it replaces
 	prev        checkpoint // and which one that is
 
-	bare bool  // no checkpoint with it: of unsafe protocols only
+	bare bool  // no checkpoint with it
+	lone bool  // and one event, behind a checkpoint; bare without it is of unsafe protocols only
 	end  uint8 // the length of the stream that it expects; 0 for any
 }
 
@@ -84,7 +85,9 @@ type relay struct {
 
 	held    checkpoint // the last one of ours in the stream
 	heldSeq uint8
-	pos     uint8 // published: held.pos, and the strays behind it
+	pos     uint8 // published: held.pos, and the strays or lone events behind it
+	alone   uint8 // lone events behind held.pos
+	tail    uint8 // sequence of the last of them; 0 once a checkpoint lies behind it
 	flight  write
 	batch   write // the batch that waits for the fence
 	answer  answer
@@ -101,6 +104,12 @@ const (
 // timeout where the answer could still come; beats are none, but there is no end to them.
 type faults struct {
 	takeOvers, timeouts, crashes, tailLosses, stale, torn, lies, beats, twice uint8
+
+	source uint8 // none: how many events the source has, 3 by default
+
+	// unseen are losses of the tail that no connection ends with: the stream's server is
+	// not the one that the relay is connected to.
+	unseen uint8
 }
 
 type request struct {
@@ -118,6 +127,9 @@ type world struct {
 }
 
 func start(f faults) world {
+	if f.source == 0 {
+		f.source = 3
+	}
 	w := world{faults: f}
 	w.append(message{record: checkpoint{author: 9, from: 1}})
 	return w
