@@ -16,6 +16,7 @@ import (
 type event struct {
 	seq                  uint64
 	id, key, tx, txIndex string
+	content              content
 }
 
 func (e event) String() string {
@@ -23,48 +24,68 @@ func (e event) String() string {
 }
 
 // published reads the stream from one end to the other.
-func (w *world) published() ([]event, error) {
+func (w *world) published() (list []event, err error) {
+	err = w.read("OUTBOX", "outbox.>", func(m jetstream.Msg, meta *jetstream.MsgMetadata) {
+		h := m.Headers()
+		list = append(list, event{seq: meta.Sequence.Stream, id: h.Get("Outbox-Id"), key: h.Get("Outbox-Key"), tx: h.Get("Outbox-Tx"), txIndex: h.Get("Outbox-Tx-Index"),
+			content: contentIn(m.Subject(), h, m.Data())})
+	})
+	return list, err
+}
+
+// read hands out the messages of a stream that are there now.
+func (w *world) read(stream, subject string, each func(jetstream.Msg, *jetstream.MsgMetadata)) error {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
 	js, err := jetstream.New(w.nc)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s, err := js.Stream(ctx, "OUTBOX")
+	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	last, err := s.GetLastMsgForSubject(ctx, "outbox.>")
+	last, err := s.GetLastMsgForSubject(ctx, subject)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"outbox.>"}, HeadersOnly: true})
+	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var list []event
-	for len(list) == 0 || list[len(list)-1].seq < last.Sequence {
-		batch, err := c.Fetch(1000, jetstream.FetchMaxWait(time.Second))
+	for seq := uint64(0); seq < last.Sequence; {
+		batch, err := c.Fetch(500, jetstream.FetchMaxWait(time.Second))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for m := range batch.Messages() {
 			meta, err := m.Metadata()
 			if err != nil {
-				return nil, err
+				return err
 			}
-			h := m.Headers()
-			list = append(list, event{meta.Sequence.Stream, h.Get("Outbox-Id"), h.Get("Outbox-Key"), h.Get("Outbox-Tx"), h.Get("Outbox-Tx-Index")})
+			seq = meta.Sequence.Stream
+			each(m, meta)
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read the stream: %w after %d events", ctx.Err(), len(list))
+			return fmt.Errorf("read stream %s: %w at %d", stream, ctx.Err(), seq)
 		}
 	}
-	return list, nil
+	return nil
 }
 
-// samePrefix is I1: the stream is the committed events, each once, in binlog order.
-func samePrefix(events []event, truth []string) error {
+// same is I1: the stream is the committed events, each once, in binlog order.
+func same(events []event, truth []string) error {
+	if err := prefix(events, truth); err != nil {
+		return err
+	}
+	if len(events) < len(truth) {
+		return fmt.Errorf("I1: %d events are missing, the first is %s%s", len(truth)-len(events), truth[len(events)], window(events, len(events), truth, len(events)))
+	}
+	return nil
+}
+
+// prefix is I1 while some may not have arrived.
+func prefix(events []event, truth []string) error {
 	where := map[string]int{}
 	for i, id := range truth {
 		where[id] = i
@@ -81,9 +102,6 @@ func samePrefix(events []event, truth []string) error {
 			return fmt.Errorf("I1: %s is event %d of the stream and %d of the binlog%s", e, i+1, at+1, window(events, i, truth, at))
 		}
 		seen[e.id] = true
-	}
-	if len(events) < len(truth) {
-		return fmt.Errorf("I1: %d events are missing, the first is %s%s", len(truth)-len(events), truth[len(events)], window(events, len(events), truth, len(events)))
 	}
 	return nil
 }
@@ -126,11 +144,16 @@ func wholeTransactions(events []event) error {
 	return nil
 }
 
+// before is how many events are not behind a sequence.
+func before(events []event, seq uint64) int {
+	return sort.Search(len(events), func(k int) bool { return events[k].seq > seq })
+}
+
 // checkpointsHold is I2 and I3: each counts the events before it, and epochs never go
 // back.
 func checkpointsHold(list []checkpoint, events []event) error {
 	for i, c := range list {
-		n := sort.Search(len(events), func(k int) bool { return events[k].seq > c.seq })
+		n := before(events, c.at())
 		switch {
 		case i > 0 && c.seq > list[i-1].seq && c.Epoch < list[i-1].Epoch:
 			return fmt.Errorf("I3: epoch %d at sequence %d is followed by epoch %d at %d", list[i-1].Epoch, list[i-1].seq, c.Epoch, c.seq)
@@ -169,28 +192,38 @@ func outcomesHold(history []record, truth []string) error {
 	return nil
 }
 
-// effectsOnce: each event has one effect, and those of a key are in the stream's order.
-func (w *world) effectsOnce(events []event) error {
+// effect is a row that a handler left.
+type effect struct {
+	id, key string
+	seq     uint64
+}
+
+// effects are in the order in which they were made.
+func (w *world) effects() (list []effect, err error) {
 	rows, err := w.db.QueryContext(w.t.Context(), "SELECT id, message_key, seq FROM handled.effects ORDER BY n")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
-	effects, last := map[string]int{}, map[string]uint64{}
 	for rows.Next() {
-		var id, key string
-		var seq uint64
-		if err := rows.Scan(&id, &key, &seq); err != nil {
-			return err
+		var e effect
+		if err := rows.Scan(&e.id, &e.key, &e.seq); err != nil {
+			return nil, err
 		}
-		effects[id]++
-		if seq <= last[key] {
-			return fmt.Errorf("the effect of %s (key %s, sequence %d) came after that of sequence %d", id, key, seq, last[key])
-		}
-		last[key] = seq
+		list = append(list, e)
 	}
-	if err := rows.Err(); err != nil {
-		return err
+	return list, rows.Err()
+}
+
+// effectsOnce: each event has one effect, and those of a key are in the stream's order.
+func effectsOnce(list []effect, events []event) error {
+	effects, last := map[string]int{}, map[string]uint64{}
+	for _, e := range list {
+		effects[e.id]++
+		if e.key != "" && e.seq <= last[e.key] { // without a key there is no order
+			return fmt.Errorf("the effect of %s (key %s, sequence %d) came after that of sequence %d", e.id, e.key, e.seq, last[e.key])
+		}
+		last[e.key] = e.seq
 	}
 	for _, e := range events {
 		if effects[e.id] != 1 {

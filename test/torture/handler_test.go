@@ -37,7 +37,7 @@ func runHandler() error {
 		in = early{db, marks}
 	}
 	nc, err := nats.Connect(os.Getenv("NATS"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
-		nats.RetryOnFailedConnect(true), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(3))
+		nats.RetryOnFailedConnect(true), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(3), nats.IgnoreAuthErrorAbort())
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func runHandler() error {
 	c, err := consumer.New(js, consumer.Config{
 		Name: "torture", Ordered: consumer.ByKey, Heartbeat: 200 * time.Millisecond, TxInbox: in, MaxDeliver: consumer.NoLimit,
 		Backoff: consumer.Backoff{Min: 10 * time.Millisecond, Max: 500 * time.Millisecond}, DrainTimeout: 5 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)), Hooks: consumer.Hooks{BeforeSettle: dieNowAndThen},
 	})
 	if err != nil {
 		return err
@@ -58,10 +58,19 @@ func runHandler() error {
 	return c.Run(ctx)
 }
 
-// handle fails, panics and takes its time now and then, before and after its effect.
+// dieNowAndThen kills this process between the commit of an effect and its acknowledgement.
+func dieNowAndThen(*consumer.Message, consumer.Outcome) {
+	if rand.IntN(4000) == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+}
+
+// handle fails, panics, hangs and takes its time now and then, before and after its effect.
 func handle(ctx context.Context, tx *sql.Tx, m *consumer.Message) error {
 	luck := rand.IntN(1000)
 	switch {
+	case rand.IntN(8000) == 0: // it hangs, and hears nobody who tells it to stop
+		<-time.After(3 * time.Second)
 	case luck < 10:
 		return errors.New("no luck")
 	case luck < 15:

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/binjet/binjet"
@@ -43,11 +45,18 @@ type load struct {
 	tables  []string
 	variant []string
 
+	waiting atomic.Bool  // the writers are to wait
+	quiet   atomic.Bool  // or to do little: one event after the other
+	written atomic.Int64 // events that are committed, maybe
+
+	contents written
+
 	mu      sync.Mutex
 	history []record
 }
 
-// startLoad runs n writers and one that changes tables, until halt.
+// startLoad runs n writers, one that changes tables and one that changes the pace, until
+// halt.
 func startLoad(db *sql.DB, seed uint64, n int, tables, sessions []string) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{db: db, stop: cancel, tables: tables, variant: sessions}
@@ -55,6 +64,7 @@ func startLoad(db *sql.DB, seed uint64, n int, tables, sessions []string) *load 
 		w := &writer{load: l, number: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		l.wg.Go(func() { w.run(ctx) })
 	}
+	l.wg.Go(func() { l.changePace(ctx, rand.New(rand.NewPCG(seed, 1<<33))) })
 	l.wg.Go(func() { l.changeTables(ctx, rand.New(rand.NewPCG(seed, 1<<32))) })
 	return l
 }
@@ -65,6 +75,17 @@ func (l *load) remember(r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.history = append(l.history, r)
+	if r.Outcome != failed {
+		l.written.Add(int64(len(r.Kept)))
+	}
+}
+
+// changePace has the writers do little now and then, which is when events go by themselves.
+func (l *load) changePace(ctx context.Context, rng *rand.Rand) {
+	for ctx.Err() == nil {
+		wait(ctx, time.Second+time.Duration(rng.Int64N(int64(2*time.Second))))
+		l.quiet.Store(!l.quiet.Load())
+	}
 }
 
 // changeTables alters the outbox and others while they are written to.
@@ -107,6 +128,10 @@ func (w *writer) run(ctx context.Context) {
 			continue
 		}
 		for err == nil && ctx.Err() == nil {
+			if w.waiting.Load() && !w.quiet.Load() {
+				wait(ctx, 50*time.Millisecond)
+				continue
+			}
 			err = w.transaction(ctx, conn)
 		}
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // whatever was open on it
@@ -118,6 +143,10 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) transaction(ctx context.Context, conn *sql.Conn) error {
 	w.tx, w.event = w.tx+1, 0
 	name, do := w.shape()
+	if w.quiet.Load() {
+		wait(ctx, time.Duration(w.rng.Int64N(int64(100*time.Millisecond))))
+		name, do = "alone", func(t *transaction) error { return t.plain(1) }
+	}
 	r := record{Writer: w.number, Tx: w.tx, Shape: name, At: time.Now()}
 	t := &transaction{w: w, ctx: ctx, conn: conn, record: &r, table: w.tables[w.rng.IntN(len(w.tables))]}
 	t.session()
@@ -144,6 +173,7 @@ func (w *writer) shape() (string, func(*transaction) error) {
 		{6, "several tables", func(t *transaction) error { return t.severalTables() }},
 		{4, "large", func(t *transaction) error { return t.plain(200 + w.rng.IntN(1500)) }},
 		{6, "huge row", func(t *transaction) error { return t.hugeRow() }},
+		{4, "replace", func(t *transaction) error { return t.replace() }},
 		{8, "savepoint", func(t *transaction) error { return t.savepoint() }},
 		{8, "rolled back", func(t *transaction) error { return t.rolledBack() }},
 		{6, "insert and delete", func(t *transaction) error { return t.insertAndDelete() }},
@@ -184,6 +214,15 @@ type transaction struct {
 	conn   *sql.Conn
 	record *record
 	table  string
+
+	replaces bool
+}
+
+// replacing writes by REPLACE what it is asked to INSERT.
+type replacing struct{ producer.Execer }
+
+func (r replacing) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return r.Execer.ExecContext(ctx, "REPLACE"+strings.TrimPrefix(query, "INSERT"), args...)
 }
 
 func (t *transaction) exec(query string, args ...any) error {
@@ -203,11 +242,15 @@ func (t *transaction) insert(n, bytes int, ids *[]string) error {
 	msgs := make([]*binjet.Message, n)
 	for i := range msgs {
 		t.w.event++
-		msgs[i] = &binjet.Message{ID: fmt.Sprintf("%d.%d.%d", t.w.number, t.w.tx, t.w.event), Topic: "orders.created",
-			Key: fmt.Sprint(t.w.rng.IntN(24)), Payload: make([]byte, 1+t.w.rng.IntN(bytes))}
+		msgs[i] = newMessage(t.w.rng, fmt.Sprintf("%d.%d.%d", t.w.number, t.w.tx, t.w.event), bytes)
+		t.w.contents.add(msgs[i])
 		*ids = append(*ids, msgs[i].ID)
 	}
-	return outboxes[t.table].Insert(t.ctx, t.conn, msgs...)
+	var to producer.Execer = t.conn
+	if t.replaces {
+		to = replacing{t.conn}
+	}
+	return outboxes[t.table].Insert(t.ctx, to, msgs...)
 }
 
 func (t *transaction) keep(n int) error { return t.insert(n, 400, &t.record.Kept) }
@@ -239,6 +282,11 @@ func (t *transaction) commit() error {
 
 func (t *transaction) plain(n int) error {
 	return t.do(t.statement("BEGIN"), t.statement("INSERT INTO orders (note) VALUES ('an order')"), func() error { return t.keep(n) }, t.commit)
+}
+
+func (t *transaction) replace() error {
+	t.replaces = true
+	return t.plain(1 + t.w.rng.IntN(3))
 }
 
 func (t *transaction) severalTables() error {

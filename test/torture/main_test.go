@@ -18,7 +18,8 @@ import (
 var (
 	duration = flag.Duration("duration", 8*time.Second, "how long faults go on, in each run")
 	seed     = flag.Uint64("seed", 1, "of everything that is drawn by chance")
-	all      = flag.Bool("all", false, "both flavours with one NATS node and with three")
+	all      = flag.Bool("all", false, "both flavours with one NATS node and with three, and faults that need a second database, file systems and clocks of their own")
+	faults   = flag.String("faults", "", "a regular expression: only the faults whose names it finds")
 	keep     = flag.String("keep", "", "directory for the history and the logs, also of a run that passes; it is emptied")
 )
 
@@ -43,10 +44,18 @@ func TestMain(m *testing.M) {
 	default:
 		exitOn(fmt.Errorf("%s=%q is unknown", childEnv, child))
 	}
+	flag.Parse()
+	if *all {
+		exitIf(runPrivately())
+	}
 	dir, err := os.MkdirTemp("", "binjet-torture-")
 	if err == nil {
 		streamer = filepath.Join(dir, "binjet")
-		err = build(streamer)
+		if *all {
+			err = buildWithClock(streamer)
+		} else {
+			err = build(streamer)
+		}
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -65,11 +74,15 @@ func build(path string, tags ...string) error {
 	return nil
 }
 
-func exitOn(err error) {
+func exitIf(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func exitOn(err error) {
+	exitIf(err)
 	os.Exit(0)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -22,30 +24,21 @@ type nemesis struct {
 	w    *world
 	rng  *rand.Rand
 	done map[string]int // faults made, by kind
-	log  func(string)
+	only *regexp.Regexp // of their names; nil for all
+	deck []string       // names of faults that come next, see draw
 }
 
-// run makes faults until the time is over, and leaves everything whole.
+// run makes faults until the time is over, and leaves everything whole. After some of
+// them it waits until something was published again: a night in which nobody leads
+// would prove nothing.
 func (n *nemesis) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		ends := []func() error{}
-		taken := ""
-		for range 1 + n.rng.IntN(5)/4 {
-			f := n.draw()
-			if f.target == taken || f.alone && len(ends) > 0 {
-				break
-			}
-			taken = f.target
-			n.log("begins: " + f.name)
-			end, err := f.begin()
-			if err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
-			}
-			n.done[f.name]++
-			ends = append(ends, end)
-			if f.alone {
-				break
-			}
+	if len(n.named()) == 0 {
+		return fmt.Errorf("no fault of this run is named by %s", n.only)
+	}
+	for i := 1; ctx.Err() == nil; i++ {
+		ends, err := n.begin()
+		if err != nil {
+			return err
 		}
 		wait(ctx, time.Duration(n.rng.Int64N(int64(1500*time.Millisecond))))
 		for _, end := range ends {
@@ -53,13 +46,57 @@ func (n *nemesis) run(ctx context.Context) error {
 				return err
 			}
 		}
-		n.log("is over")
+		n.w.did("is over")
 		if err := n.w.revive(); err != nil {
 			return err
+		}
+		if i%4 == 0 {
+			if err := n.w.recovers(); err != nil {
+				return err
+			}
 		}
 		wait(ctx, time.Duration(n.rng.Int64N(int64(700*time.Millisecond))))
 	}
 	return nil
+}
+
+// begin makes one fault, or two of different targets, and returns what ends them.
+func (n *nemesis) begin() (ends []func() error, err error) {
+	taken := ""
+	for range 1 + n.rng.IntN(5)/4 {
+		f := n.draw()
+		if len(ends) > 0 && (f.target == taken || f.alone) {
+			n.putBack(f)
+			break
+		}
+		taken = f.target
+		n.w.did("begins: " + f.name)
+		end, err := f.begin()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+		n.done[f.name]++
+		ends = append(ends, end)
+		if f.alone {
+			break
+		}
+	}
+	return ends, nil
+}
+
+// recovers waits for a checkpoint that is newer than the one of now.
+func (w *world) recovers() error {
+	var before uint64
+	return w.until("another checkpoint while no fault is made", 2*time.Minute, func() bool {
+		c, err := w.checkpoint()
+		if err != nil {
+			return false
+		}
+		if before == 0 {
+			before = c.seq
+		}
+		return c.seq > before
+	})
 }
 
 // drill stops the leader for longer than a standby waits, lets it go on, kills it, and
@@ -84,137 +121,43 @@ func (n *nemesis) drill(ctx context.Context) error {
 		if err := n.w.revive(); err != nil {
 			return err
 		}
+		if err := n.w.glance(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// named are the faults that may be drawn.
+func (n *nemesis) named() []fault {
+	return slices.DeleteFunc(n.faults(), func(f fault) bool { return n.only != nil && !n.only.MatchString(f.name) })
+}
+
+// draw takes the next card of a deck, which has each kind of fault once and behind
+// that each as often as it weighs: what is rare is not left out by chance.
 func (n *nemesis) draw() fault {
-	list := n.faults()
-	total := 0
+	list := n.named()
+	if len(n.deck) == 0 {
+		n.deck = n.shuffled(list)
+	}
+	name := n.deck[0]
+	n.deck = n.deck[1:]
+	return list[slices.IndexFunc(list, func(f fault) bool { return f.name == name })]
+}
+
+func (n *nemesis) shuffled(list []fault) []string {
+	var once, more []string
 	for _, f := range list {
-		total += f.weight
-	}
-	k := n.rng.IntN(total)
-	for _, f := range list {
-		if k -= f.weight; k < 0 {
-			return f
+		once = append(once, f.name)
+		for range f.weight - 1 {
+			more = append(more, f.name)
 		}
 	}
-	panic("the weights of the faults do not add up")
-}
-
-func (n *nemesis) faults() []fault {
-	w := n.w
-	streamer := w.streamers[n.rng.IntN(len(w.streamers))]
-	handler := w.handlers[n.rng.IntN(len(w.handlers))]
-	node := n.rng.IntN(len(w.nats.nodes))
-	list := []fault{
-		{weight: 8, name: "a streamer is killed", target: streamer.name, begin: killed(streamer)},
-		{weight: 5, name: "a streamer is stopped", target: streamer.name, begin: stopped(streamer)},
-		{weight: 5, name: "a handler is killed", target: handler.name, begin: killed(handler)},
-		{weight: 3, name: "a handler is stopped", target: handler.name, begin: stopped(handler)},
-		{weight: 4, name: "a NATS node is killed", target: "NATS", begin: killed(w.nats.nodes[node])},
-		{weight: 3, name: "a NATS node is stopped", target: "NATS", begin: stopped(w.nats.nodes[node])},
-		{weight: 2, name: "the database is killed", target: "database", begin: w.databaseKilled},
-		{weight: 2, name: "the database is stopped", target: "database", begin: w.databaseStopped},
-		{weight: 2, name: "all connections of the database are ended", target: "database", begin: w.connectionsKilled},
-		{weight: 2, name: "the binlog is rotated", target: "database", begin: w.rotated},
+	for _, part := range [][]string{once, more} {
+		n.rng.Shuffle(len(part), func(i, k int) { part[i], part[k] = part[k], part[i] })
 	}
-	l := w.links.all[n.rng.IntN(len(w.links.all))]
-	list = append(list,
-		fault{weight: 4, name: "a link is cut", target: l.name, begin: func() (func() error, error) { l.cut(); return l.mend, nil }},
-		fault{weight: 4, name: "a link swallows answers", target: l.name, begin: toxic(l, "timeout", "downstream", `"timeout":0`)},
-		fault{weight: 3, name: "a link swallows requests", target: l.name, begin: toxic(l, "timeout", "upstream", `"timeout":0`)},
-		fault{weight: 3, name: "a link is late", target: l.name, begin: toxic(l, "latency", "downstream", `"latency":300,"jitter":250`)},
-		fault{weight: 3, name: "a link is slow", target: l.name, begin: toxic(l, "bandwidth", "upstream", `"rate":40`)},
-		fault{weight: 2, name: "a link ends in the middle of a message", target: l.name, begin: toxic(l, "limit_data", "upstream", fmt.Sprintf(`"bytes":%d`, n.rng.IntN(100_000)))},
-	)
-	if len(w.nats.nodes) > 1 {
-		list = append(list,
-			fault{weight: 4, name: "the stream's leader steps down", target: "NATS", begin: w.stepDown},
-			fault{weight: 1, name: "a NATS node is wiped", alone: true, begin: func() (func() error, error) { return w.wiped(node) }},
-		)
-	}
-	return list
+	return append(once, more...)
 }
 
-func killed(p *process) func() (func() error, error) {
-	return func() (func() error, error) { p.kill(); return p.start, nil }
-}
-
-func stopped(p *process) func() (func() error, error) {
-	return func() (func() error, error) {
-		p.signal(syscall.SIGSTOP)
-		return func() error { p.signal(syscall.SIGCONT); return nil }, nil
-	}
-}
-
-func toxic(l *link, kind, stream, attributes string) func() (func() error, error) {
-	return func() (func() error, error) { return l.mend, l.toxic(kind, stream, attributes) }
-}
-
-func (w *world) databaseKilled() (func() error, error) {
-	if err := w.db.server.Kill(); err != nil {
-		return nil, err
-	}
-	return func() error { return w.db.server.Restart(context.Background()) }, nil
-}
-
-func (w *world) databaseStopped() (func() error, error) {
-	return w.db.server.Resume, w.db.server.Pause()
-}
-
-// connectionsKilled ends all but its own, one by one; some are gone by then.
-func (w *world) connectionsKilled() (func() error, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	rows, err := w.db.QueryContext(ctx, "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER = 'root'")
-	if err != nil {
-		return nothing, nil // the database is away: another fault's doing
-	}
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if rows.Scan(&id) == nil {
-			ids = append(ids, id)
-		}
-	}
-	_ = rows.Close()
-	for _, id := range ids {
-		_, _ = w.db.ExecContext(ctx, fmt.Sprintf("KILL %d", id))
-	}
-	return nothing, nil
-}
-
-func (w *world) rotated() (func() error, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, _ = w.db.ExecContext(ctx, "FLUSH BINARY LOGS")
-	return nothing, nil
-}
-
-func (w *world) stepDown() (func() error, error) {
-	_, _ = w.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.OUTBOX", nil, 2*time.Second)
-	return nothing, nil
-}
-
-// wiped takes a node's data away while the two others have everything.
-func (w *world) wiped(i int) (func() error, error) {
-	if !w.allCurrent() {
-		return nothing, nil
-	}
-	p := w.nats.nodes[i]
-	p.kill()
-	if err := w.nats.wipe(i); err != nil {
-		return nil, err
-	}
-	return func() error {
-		if err := p.start(); err != nil {
-			return err
-		}
-		// Until it has everything again, no other node may be lost.
-		return w.until("the wiped node has everything again", time.Minute, w.allCurrent)
-	}, nil
-}
-
-func nothing() error { return nil }
+// putBack is for a card that can't be played now.
+func (n *nemesis) putBack(f fault) { n.deck = append([]string{f.name}, n.deck...) }

@@ -19,6 +19,7 @@ type process struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{}
+	from int64 // where in its log the last start is
 }
 
 // newProcess starts it; what it says goes to a file below dir.
@@ -34,6 +35,11 @@ func newProcess(dir, name string, command func() *exec.Cmd) (*process, error) {
 func (p *process) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	info, err := p.log.Stat()
+	if err != nil {
+		return err
+	}
+	p.from = info.Size()
 	cmd := p.command()
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
@@ -45,6 +51,17 @@ func (p *process) start() error {
 	return nil
 }
 
+// said is what it wrote since its last start.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	data, err := os.ReadFile(p.log.Name())
+	if err != nil || int64(len(data)) < p.from {
+		return ""
+	}
+	return string(data[p.from:])
+}
+
 func (p *process) current() (*exec.Cmd, chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,6 +70,8 @@ func (p *process) current() (*exec.Cmd, chan struct{}) {
 
 func (p *process) signal(sig syscall.Signal) { cmd, _ := p.current(); _ = cmd.Process.Signal(sig) }
 
+func (p *process) pid() int { cmd, _ := p.current(); return cmd.Process.Pid }
+
 // kill ends it at once and waits for its end.
 func (p *process) kill() {
 	cmd, done := p.current()
@@ -60,7 +79,10 @@ func (p *process) kill() {
 	<-done
 }
 
-// ended reports whether it has, and with which code; -1 for a signal.
+// killedCode is the exit code of what ended by a signal.
+const killedCode = -1
+
+// ended reports whether it has, and with which code.
 func (p *process) ended() (code int, ok bool) {
 	cmd, done := p.current()
 	select {

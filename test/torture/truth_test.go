@@ -8,31 +8,21 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/binjet/binjet/internal/dbserver"
 )
 
-// committedEvents is the ground truth: the events in the order of their commits, as
-// the server's own program prints its binlog.
-func (w *world) committedEvents() ([]string, error) {
+// committedEvents is the ground truth: what was committed, in its order, as the server's
+// own program prints its binlog.
+func (w *world) committedEvents() (*printed, error) {
 	if _, err := w.db.ExecContext(w.t.Context(), "FLUSH BINARY LOGS"); err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(w.db.server.Dir(), "data", "binlog.[0-9]*"))
+	files, err := filepath.Glob(filepath.Join(w.db.primary().Dir(), "data", "binlog.[0-9]*"))
 	if err != nil {
 		return nil, err
 	}
 	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".idx") })
 	slices.Sort(files)
-	name := "mysqlbinlog"
-	if w.db.server.Flavor() == dbserver.MariaDB {
-		name = "mariadb-binlog"
-	}
-	program, err := w.db.server.Program(name)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(program, append([]string{"--no-defaults", "--verbose", "--base64-output=DECODE-ROWS"}, files...)...)
+	cmd := exec.Command(w.db.printer, append([]string{"--no-defaults", "--verbose", "--base64-output=DECODE-ROWS"}, files...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -51,17 +41,26 @@ func (w *world) committedEvents() ([]string, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read what %s prints: %w", name, err)
+		return nil, fmt.Errorf("read what %s prints: %w", w.db.printer, err)
 	}
 	if err := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", name, err, said.String())
+		return nil, fmt.Errorf("%s: %w: %s", w.db.printer, err, said.String())
 	}
-	return p.committed, nil
+	return p, nil
+}
+
+// group is what has a GTID of its own.
+type group struct {
+	gtid     string
+	events   []string // that are committed by it
+	prepared string   // the XA transaction that it prepares, and which has rows of ours
+	decided  string   // the one that it commits or rolls back
 }
 
 // printed reads the text of a binlog line by line.
 type printed struct {
-	committed []string
+	committed []string // all events
+	groups    []group
 
 	open       []string       // of the transaction that is being read
 	savepoints map[string]int // how much of open was there
@@ -79,11 +78,18 @@ var (
 	savepoint    = regexp.MustCompile("^SAVEPOINT (`.*?`|\\S+?)(/\\*!\\*/;)?$")
 	rollbackTo   = regexp.MustCompile("^ROLLBACK TO (SAVEPOINT )?(`.*?`|\\S+?)(/\\*!\\*/;)?$")
 	xaStatement  = regexp.MustCompile(`^XA (START|END|PREPARE|COMMIT|ROLLBACK) ([^ /]+)( ONE PHASE)?`)
+	gtidLine     = regexp.MustCompile(`^(?:SET @@SESSION\.GTID_NEXT= '([^']+)'|#\d{6} .*\tGTID (\d+-\d+-\d+))`)
 	beginOrEnd   = regexp.MustCompile(`^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK)\s*(/\*.*)?$`)
 	outboxTables = map[string]bool{"outbox": true, "outbox_hole": true}
 )
 
 func (p *printed) line(s string) error {
+	if m := gtidLine.FindStringSubmatch(s); m != nil {
+		if gtid := m[1] + m[2]; gtid != "AUTOMATIC" {
+			p.groups = append(p.groups, group{gtid: gtid})
+		}
+		return nil
+	}
 	if m := rowLine.FindStringSubmatch(s); m != nil {
 		p.inserting = m[1] == "INSERT INTO" && m[2] == "shop" && outboxTables[m[3]]
 		return nil
@@ -120,10 +126,25 @@ func (p *printed) line(s string) error {
 
 func (p *printed) end(statement string) {
 	if statement == "COMMIT" {
-		p.committed = append(p.committed, p.open...)
+		p.commit(p.open)
 	}
 	p.open = nil
 	clear(p.savepoints)
+}
+
+func (p *printed) commit(events []string) {
+	p.committed = append(p.committed, events...)
+	if g := p.group(); len(events) > 0 {
+		g.events = append(g.events, events...)
+	}
+}
+
+// group is the one that is being read.
+func (p *printed) group() *group {
+	if len(p.groups) == 0 {
+		p.groups = append(p.groups, group{}) // of a log without GTIDs
+	}
+	return &p.groups[len(p.groups)-1]
 }
 
 // xa: the rows stand in the log where they are prepared, and count where it commits.
@@ -132,12 +153,16 @@ func (p *printed) xa(statement, xid string, onePhase bool) {
 	case statement == "COMMIT" && onePhase:
 		p.end("COMMIT")
 	case statement == "PREPARE":
-		p.prepared[xid] = p.open
+		if p.prepared[xid] = p.open; len(p.open) > 0 {
+			p.group().prepared = xid
+		}
 		p.end("PREPARE")
 	case statement == "COMMIT":
-		p.committed = append(p.committed, p.prepared[xid]...)
+		p.commit(p.prepared[xid])
+		p.group().decided = xid
 		delete(p.prepared, xid)
 	case statement == "ROLLBACK":
+		p.group().decided = xid
 		delete(p.prepared, xid)
 	}
 }

@@ -18,6 +18,23 @@ type checkpoint struct {
 	Epoch    uint64 `json:"epoch"`
 	Count    uint64 `json:"count"`
 	Instance string `json:"instance"`
+	From     uint64 `json:"from"`   // where this was true; 0 for its own sequence
+	Resume   string `json:"resume"` // the GTID set that is done with
+	Partial  *struct {
+		GTID string `json:"gtid"`
+		Rows int    `json:"rows"`
+	} `json:"partial"`
+	XA []struct {
+		GTID string `json:"gtid"`
+	} `json:"xa"`
+}
+
+// at is the sequence at which it was true.
+func (c checkpoint) at() uint64 {
+	if c.From != 0 {
+		return c.From
+	}
+	return c.seq
 }
 
 // observed is what was seen while the faults went on.
