@@ -8,5 +8,7 @@
 // loop on nats.go, and Watermill's router on its JetStream subscriber with its
 // deduplicator. It asserts nothing.
 //
+// Command outbox below it is for `make bench`, which measures the streamer beside its peers.
+//
 // It is a module of its own, so that the peers' dependencies reach nobody.
 package main

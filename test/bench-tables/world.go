@@ -14,6 +14,7 @@ import (
 	"github.com/binjet/binjet/internal/outboxtable"
 	"github.com/binjet/binjet/internal/prune"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 type world struct {
@@ -117,7 +118,7 @@ func (w *world) everything(ctx context.Context) (p checkpoint.Position, err erro
 }
 
 func (w *world) pruner(table string) (*prune.Pruner, error) {
-	return prune.New(prune.Config{DB: w.db, Tables: []string{table}, Keep: time.Microsecond, Pause: 10 * time.Millisecond,
+	return prune.New(prune.Config{DB: w.db, Tables: []string{table}, Keep: time.Microsecond, Rates: prune.Rates{Pause: 10 * time.Millisecond},
 		Published: w.everything, Verify: func(context.Context, checkpoint.Position) error { return nil }})
 }
 
@@ -178,15 +179,15 @@ func (w *world) written(ctx context.Context) (redo, binlog uint64, err error) {
 	if err := w.purged(ctx); err != nil {
 		return 0, 0, err
 	}
-	lsn, status := "Innodb_redo_log_current_lsn", "SHOW BINARY LOG STATUS"
+	lsn := "Innodb_redo_log_current_lsn"
 	if w.srv.Flavor() == dbserver.MariaDB {
-		lsn, status = "Innodb_lsn_current", "SHOW MASTER STATUS"
+		lsn = "Innodb_lsn_current"
 	}
 	var name string
 	if err := w.db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE '"+lsn+"'").Scan(&name, &redo); err != nil {
 		return 0, 0, fmt.Errorf("%s: %w", lsn, err)
 	}
-	rows, err := w.db.QueryContext(ctx, status)
+	rows, err := w.db.QueryContext(ctx, testdb.BinlogStatus(w.srv))
 	if err != nil {
 		return 0, 0, err
 	}
