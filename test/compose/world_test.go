@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,34 +38,46 @@ type world struct {
 
 // up starts everything under a name of its own, on ports of the engine's choice, and
 // takes it down when the test ends.
-func up(t *testing.T, name string, files ...string) *world {
+func up(t *testing.T, name string, major int, files ...string) *world {
 	t.Helper()
 	prefix := os.Getenv("BINJET_TEST_COMPOSE_PROJECT")
 	if prefix == "" {
 		t.Fatal("run this by make test-containers, which makes the images, names the project, and removes it when interrupted")
 	}
-	w := &world{t: t, project: prefix + "-" + name, command: composeCommand(t)}
+	w := &world{t: t, project: prefix + "-" + name, command: composeCommand(t, major)}
 	for _, f := range files {
 		w.command = append(w.command, "-f", "../../"+f)
 	}
 	w.command = append(w.command, "-p", w.project)
-	w.env = append(os.Environ(), "BINJET_DB_PORT=0", "BINJET_NATS_PORT=0", "BINJET_1_PORT=0", "BINJET_2_PORT=0", "SHOP_PAUSE=20ms")
+	w.env = append(os.Environ(), "BINJET_DB_PORT=0", "BINJET_NATS_PORT=0", "BINJET_1_PORT=0", "BINJET_2_PORT=0", "BINJET_PROMETHEUS_PORT=0", "SHOP_PAUSE=20ms")
 	t.Cleanup(w.down)
 	w.compose("up", "-d", "--no-build")
 	return w
 }
 
-// composeCommand is the newest Compose that there is.
-func composeCommand(t *testing.T) []string {
+// composeCommand is a Compose of this major version, or of another one where there is
+// no such: BINJET_COMPOSE_V2, or docker's plug-in, or docker-compose.
+func composeCommand(t *testing.T, major int) (command []string) {
 	t.Helper()
-	if exec.Command("docker", "compose", "version").Run() == nil {
-		return []string{"docker", "compose"}
+	var chosen string
+	for _, c := range [][]string{{os.Getenv("BINJET_COMPOSE_V2")}, {"docker", "compose"}, {"docker-compose"}} {
+		version, err := exec.Command(c[0], append(c[1:len(c):len(c)], "version", "--short")...).Output()
+		if err != nil {
+			continue
+		}
+		wanted := strings.HasPrefix(strings.TrimPrefix(string(version), "v"), strconv.Itoa(major)+".")
+		if command == nil || wanted {
+			command, chosen = c, strings.TrimSpace(string(version))
+		}
+		if wanted {
+			break
+		}
 	}
-	if path, err := exec.LookPath("docker-compose"); err == nil {
-		return []string{path}
+	if command == nil {
+		t.Fatal("neither docker compose nor docker-compose is here: install one of them, or name a program by BINJET_COMPOSE_V2")
 	}
-	t.Fatal("neither docker compose nor docker-compose is here: install one of them")
-	return nil
+	t.Logf("Compose %s", chosen)
+	return slices.Clone(command)
 }
 
 // down removes the project and looks whether anything of it is left.
