@@ -1,6 +1,7 @@
 package binjet
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -182,10 +183,10 @@ func TestHeadersRoundTrip(t *testing.T) {
 }
 
 // FuzzDecodeHeaders holds the scanner to encoding/json: what either takes, the
-// other takes for the same headers, but for names that stand twice.
+// other takes for the same headers.
 func FuzzDecodeHeaders(f *testing.F) {
 	for _, seed := range []string{
-		"", "null", "{}", `{"a":"1"}`, `{"a":["1","2"],"b":""}`, `{"a":"\ud83d\ude00é"}`, `{"a":1}`, `{"a":"1","a":"2"}`, ` { "a" : [ ] } `, `{"\u0061":"\`,
+		"", "null", "{}", `{"a":"1"}`, `{"a":["1","2"],"b":""}`, `{"a":"\ud83d\ude00é"}`, `{"a":1}`, `{"a":"1","a":"2"}`, `{"a":[0],"a":""}`, ` { "a" : [ ] } `, `{"\u0061":"\`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -197,7 +198,7 @@ func FuzzDecodeHeaders(f *testing.F) {
 		got, err := decodeObject(column)
 		want, wantErr := decodeWithStdlib(column)
 		switch {
-		case err != nil && (wantErr != nil || strings.Contains(err.Error(), "twice")):
+		case err != nil && wantErr != nil:
 		case err != nil || wantErr != nil:
 			t.Fatalf("%q: %v, %v, encoding/json: %v, %v", column, got, err, want, wantErr)
 		case len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want):
@@ -220,30 +221,50 @@ func checkDecoded(t *testing.T, column []byte) {
 	}
 }
 
+// decodeWithStdlib goes from member to member, because a map would keep the last of
+// two that have the same name.
 func decodeWithStdlib(column []byte) (Headers, error) {
-	var raw map[string]any
-	if err := json.Unmarshal(column, &raw); err != nil {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(column, &object); err != nil || object == nil {
 		return nil, err
 	}
-	h := make(Headers, len(raw))
-	for name, v := range raw {
-		switch v := v.(type) {
-		case string:
-			h[name] = []string{v}
-		case []any:
-			h[name] = nil
-			for _, one := range v {
-				s, ok := one.(string)
-				if !ok {
-					return nil, errNotHeaders
-				}
-				h[name] = append(h[name], s)
-			}
-		default:
+	h := make(Headers, len(object))
+	members := json.NewDecoder(bytes.NewReader(column))
+	if _, err := members.Token(); err != nil {
+		return nil, err
+	}
+	for members.More() {
+		name, err := members.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value any
+		if err := members.Decode(&value); err != nil {
+			return nil, err
+		}
+		if _, twice := h[name.(string)]; twice {
 			return nil, errNotHeaders
+		}
+		if h[name.(string)], err = headerValues(value); err != nil {
+			return nil, err
 		}
 	}
 	return h, nil
+}
+
+func headerValues(value any) (values []string, err error) {
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	for _, one := range list {
+		s, ok := one.(string)
+		if !ok {
+			return nil, errNotHeaders
+		}
+		values = append(values, s)
+	}
+	return values, nil
 }
 
 func BenchmarkDecodeHeaders(b *testing.B) {
