@@ -10,6 +10,7 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // quick makes silence count after a third of a second.
@@ -83,8 +84,8 @@ func (s *binlogSource) socket(t *testing.T) string {
 
 // binlogTags: tagged and untagged transactions, resumed in between.
 func binlogTags(t *testing.T, s *binlogSource) {
-	if s.srv.Flavor() == dbserver.MariaDB {
-		return // it has no tags
+	if !testdb.HasTags(s.srv) {
+		return
 	}
 	c := s.conn(t)
 	r := s.reader(t, nil)
@@ -129,11 +130,10 @@ func binlogMoved(t *testing.T, s *binlogSource) {
 	wantHalt(t, r.Verify(t.Context(), pos), binlog.ErrForeign)
 
 	// It is given the same history: as after a restore of a backup.
+	execSQL(t, db, testdb.ResetBinlogs(fresh))
 	if s.srv.Flavor() == dbserver.MySQL {
-		execSQL(t, db, "RESET BINARY LOGS AND GTIDS")
 		execSQL(t, db, "SET GLOBAL gtid_purged='"+pos.Resume.String()+"'")
 	} else {
-		execSQL(t, db, "RESET MASTER")
 		execSQL(t, db, "SET GLOBAL gtid_binlog_state='"+pos.Resume.String()+"'")
 	}
 	must(t, r.Verify(t.Context(), pos))

@@ -165,7 +165,7 @@ func (k *binlogSink) position() checkpoint.Position {
 // until waits until ok, which gets the transactions so far, says so.
 func (k *binlogSink) until(t *testing.T, what string, ok func([]*checkpoint.Transaction) bool) {
 	t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(patience)
 	for {
 		k.mu.Lock()
 		news, yes := k.news, ok(k.txs)
@@ -178,7 +178,7 @@ func (k *binlogSink) until(t *testing.T, what string, ok func([]*checkpoint.Tran
 		case <-k.done:
 			t.Fatalf("the stream ended before %s: %v", what, k.err)
 		case <-deadline:
-			t.Fatalf("no %s after a minute; got %d transactions", what, len(k.txs))
+			t.Fatalf("no %s after %s; got %d transactions", what, patience, len(k.txs))
 		}
 	}
 }

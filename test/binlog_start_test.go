@@ -1,12 +1,14 @@
 package test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
@@ -178,6 +180,21 @@ func snapshotParts(t *testing.T, txs []*checkpoint.Transaction) {
 	}
 	if !ended {
 		t.Error("the snapshot has no end")
+	}
+}
+
+// binlogSnapshotStopped: a reader is told to stop in any moment of a snapshot's beginning.
+func binlogSnapshotStopped(t *testing.T, s *binlogSource) {
+	s.run(t, s.conn(t), insertSQL("a"))
+	r := s.reader(t, func(c *binlog.Config) { c.Start = binlog.StartSnapshot })
+	pos := begin(t, r)
+	for after := time.Duration(0); after < 40*time.Millisecond; after += 500 * time.Microsecond {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		err := r.Stream(ctx, pos.Clone(), func(*checkpoint.Transaction) error { return nil })
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("told to stop after %v: %v", after, err)
+		}
 	}
 }
 

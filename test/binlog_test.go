@@ -13,10 +13,11 @@ import (
 )
 
 func TestBinlog(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *binlogSource)
@@ -31,6 +32,7 @@ func TestBinlog(t *testing.T) {
 				{"huge_resumed", binlogHugeResumed},
 				{"snapshot", binlogSnapshot},
 				{"snapshot_cut", binlogSnapshotCut},
+				{"snapshot_stopped", binlogSnapshotStopped},
 				{"snapshot_deleted", binlogSnapshotDeleted},
 				{"slow", binlogSlow},
 				{"paused", binlogPaused},
@@ -50,7 +52,7 @@ func TestBinlog(t *testing.T) {
 func TestBinlogHuge(t *testing.T) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 			binlogHuge(t, newBinlogSource(t, srv, db, "s_huge"))
 		})
 	}

@@ -15,10 +15,11 @@ import (
 )
 
 func TestBinlogXA(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Durable: true, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Durable: true})
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *binlogSource)

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,18 +23,11 @@ import (
 
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
-// buildCommand builds the binjet command into a directory of the test's.
-func buildCommand(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "binjet")
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build the command: %v\n%s", err, out)
-	}
-	return bin
-}
+// patience is for a slow machine that runs other tests too.
+const patience = 3 * time.Minute
 
 // cmdWorld is a binjet command, a database of its own on a server of the flavour,
 // and a broker of its own.
@@ -52,7 +44,7 @@ type cmdWorld struct {
 
 func newCmdWorld(t *testing.T, bin string, srv *dbserver.Server, db *sql.DB, schema string) *cmdWorld {
 	t.Helper()
-	execSQL(t, db, "CREATE DATABASE "+schema)
+	testdb.Create(t, srv, schema)
 	w := &cmdWorld{bin: bin, srv: srv, db: db, schema: schema, nats: natstest.Start(t)}
 	w.nc = w.nats.Connect(t)
 	js, err := jetstream.New(w.nc)
@@ -104,7 +96,7 @@ func (w *cmdWorld) run(t *testing.T, extra map[string]string, args ...string) cm
 	cmd := w.command(t, extra, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	must(t, cmd.Start())
-	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if !kill.Stop() || err != nil && !errors.As(err, &exit) {
@@ -194,7 +186,7 @@ func (d *cmdDaemon) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-d.done:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatalf("does not end: %s", d.text())
 	}
 	return d.cmd.ProcessState.ExitCode()
@@ -227,18 +219,41 @@ func (d *cmdDaemon) get(ctx context.Context, path string) (int, string) {
 // eventually asks until the answer has the code and holds the text.
 func (d *cmdDaemon) eventually(t *testing.T, path string, code int, text string) {
 	t.Helper()
+	d.until(t, path, fmt.Sprintf("%d with %q", code, text), func(got int, body string) bool {
+		return got == code && strings.Contains(body, text)
+	})
+}
+
+// follows waits until it leads and reads the binlog. One that leads may still be in its
+// start snapshot, whose rows have no transaction, and which needs more privileges.
+func (d *cmdDaemon) follows(t *testing.T) {
+	t.Helper()
+	d.until(t, "/readyz", "that of a leader behind its snapshot", func(code int, body string) bool {
+		var r struct {
+			Role       string
+			Checkpoint struct {
+				Position string
+				Snapshot *struct{}
+			}
+		}
+		return code == 200 && json.Unmarshal([]byte(body), &r) == nil && r.Role == "leader" && r.Checkpoint.Position != "" && r.Checkpoint.Snapshot == nil
+	})
+}
+
+func (d *cmdDaemon) until(t *testing.T, path, what string, is func(code int, body string) bool) {
+	t.Helper()
 	var got int
 	var body string
-	deadline, tick := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
+	deadline, tick := time.After(patience), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for {
-		if got, body = d.get(t.Context(), path); got == code && strings.Contains(body, text) {
+		if got, body = d.get(t.Context(), path); is(got, body) {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s never is %d with %q; at last %d %s\n%s", path, code, text, got, body, d.text())
+			t.Fatalf("%s never is %s; at last %d %s\n%s", path, what, got, body, d.text())
 		}
 	}
 }

@@ -29,6 +29,7 @@ import (
 // TestConsumerBatch runs HandleBatchTx on both flavours, under the connection
 // flags that change what a statement of many rows is and what is said about it.
 func TestConsumerBatch(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(flavor.String(), func(t *testing.T) {
 			t.Parallel()

@@ -19,6 +19,7 @@ import (
 	"github.com/binjet/binjet/consumer/inbox"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // BenchmarkConsumer compares HandleTx with a loop written by hand, and with a batch
@@ -29,11 +30,7 @@ import (
 // other, so that whatever else the machine does hits all; medians are reported.
 func BenchmarkConsumer(b *testing.B) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
-		s, err := dbserver.Start(b.Context(), dbserver.Options{Flavor: flavor})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { _ = s.Close() })
+		s := testdb.New(b, dbserver.Options{Flavor: flavor})
 		for _, params := range []string{"", "?interpolateParams=true"} {
 			b.Run(flavor.String()+params, func(b *testing.B) { benchConsumer(b, s, params) })
 		}

@@ -25,6 +25,7 @@ import (
 // TestConsumer runs HandleTx on both flavours, under the connection flags that
 // change how statements are sent and what the server answers.
 func TestConsumer(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(flavor.String(), func(t *testing.T) {
 			t.Parallel()

@@ -99,7 +99,7 @@ func consumerEventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(patience)
 	for !ok() {
 		select {
 		case <-tick.C:

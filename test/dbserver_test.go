@@ -19,6 +19,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // dbserverCases are any server of each flavour and, where an image is named,
@@ -40,6 +41,7 @@ func dbserverCases() map[string]dbserver.Options {
 }
 
 func TestDBServerLifecycle(t *testing.T) {
+	t.Parallel()
 	for name, o := range dbserverCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,6 +101,7 @@ func testPause(t *testing.T, s *dbserver.Server, db *sql.DB) {
 }
 
 func TestDBServerSettings(t *testing.T) {
+	t.Parallel()
 	for name, o := range dbserverCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -135,14 +138,14 @@ func TestDBServerSettings(t *testing.T) {
 
 func TestDBServerKeepsGivenDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a folder", strings.Repeat("x", 120))
-	s, db := startDB(t, dbserver.Options{Dir: dir})
+	s, db := startProgram(t, dbserver.Options{Dir: dir})
 	execSQL(t, db, "CREATE DATABASE kept")
 	uuid := querySQL(t, db, "SELECT @@server_uuid")
 	must(t, s.Close())
-	_, db = startDB(t, dbserver.Options{Dir: dir})
+	_, db = startProgram(t, dbserver.Options{Dir: dir})
 	wantSQL(t, db, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = 'kept'", "1")
 	wantSQL(t, db, "SELECT @@server_uuid", uuid)
-	_, other := startDB(t, dbserver.Options{})
+	_, other := startProgram(t, dbserver.Options{})
 	if got := querySQL(t, other, "SELECT @@server_uuid"); got == uuid {
 		t.Error("two servers have the same UUID")
 	}
@@ -173,7 +176,7 @@ func TestDBServerHelper(t *testing.T) {
 	if os.Getenv(helperEnv) == "" {
 		return // it is nothing by itself; TestDBServerDiesWithParent runs it
 	}
-	s, _ := startDB(t, dbserver.Options{Dir: os.Getenv(helperEnv), Flavor: dbserver.MariaDB})
+	s, _ := startProgram(t, dbserver.Options{Dir: os.Getenv(helperEnv), Flavor: dbserver.MariaDB})
 	fmt.Printf("pid=%d\n", s.Pid())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
@@ -224,16 +227,22 @@ func readPid(t *testing.T, r io.Reader) int {
 	}
 }
 
-func startDB(t *testing.T, o dbserver.Options) (*dbserver.Server, *sql.DB) {
+// TestMain ends what the tests of this package share.
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m)) }
+
+// startProgram is a server that is a program, whatever the backend of the others.
+func startProgram(t *testing.T, o dbserver.Options) (*dbserver.Server, *sql.DB) {
 	t.Helper()
-	o.Progress = func(line string) { t.Log(line) }
 	s, err := dbserver.Start(t.Context(), o)
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	db, err := sql.Open("mysql", s.DSN(""))
-	must(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return s, db
+	return s, testdb.Open(t, s.DSN(""))
+}
+
+func startDB(t *testing.T, o dbserver.Options) (*dbserver.Server, *sql.DB) {
+	t.Helper()
+	s := testdb.New(t, o)
+	return s, testdb.Open(t, s.DSN(""))
 }
 
 func must(t *testing.T, err error) {

@@ -20,6 +20,7 @@ import (
 // which fail, with their effects in PostgreSQL and SQLite; and the consumer
 // deletes old marks by itself.
 func TestConsumerOnOtherDatabases(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(t testing.TB) inboxDB{"PostgreSQL": inboxPostgres, "SQLite": inboxSQLite} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 // there, also in a table that was empty when its statements were planned and that
 // nobody has analysed. The servers count what they read by another way.
 func TestInboxLooksUpByKey(t *testing.T) {
+	t.Parallel()
 	for name, start := range inboxDBs() {
 		d := start
 		if name == "SQLite" {

@@ -90,6 +90,7 @@ func badSQLite() []badTable {
 // TestInboxSchema: Validate names every fault, EnsureSchema mends what it can and
 // says the rest.
 func TestInboxSchema(t *testing.T) {
+	t.Parallel()
 	bad := map[inbox.Dialect][]badTable{inbox.MySQL: badMySQL(), inbox.PostgreSQL: badPostgres(), inbox.SQLite: badSQLite()}
 	for name, start := range inboxDBs() {
 		t.Run(strings.ReplaceAll(name, " ", ""), func(t *testing.T) {

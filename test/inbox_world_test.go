@@ -14,6 +14,7 @@ import (
 	"github.com/binjet/binjet/consumer/inbox"
 	"github.com/binjet/binjet/consumer/inbox/inboxtest"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // inboxDB makes databases of one kind, each empty.
@@ -45,7 +46,7 @@ func inboxDBs() map[string]func(t testing.TB) inboxDB {
 }
 
 func inboxMySQL(t testing.TB, o dbserver.Options, params string) inboxDB {
-	s := startServer(t, o)
+	s := testdb.New(t, o)
 	return inboxDB{
 		dialect: inbox.MySQL,
 		server:  s,
@@ -58,7 +59,7 @@ func inboxMySQL(t testing.TB, o dbserver.Options, params string) inboxDB {
 }
 
 func inboxPostgres(t testing.TB) inboxDB {
-	s := startServer(t, dbserver.Options{Flavor: dbserver.PostgreSQL})
+	s := testdb.New(t, dbserver.Options{Flavor: dbserver.PostgreSQL})
 	return inboxDB{
 		dialect: inbox.PostgreSQL,
 		server:  s,
@@ -85,21 +86,6 @@ func openSQLite(t testing.TB, file, params string) *sql.DB {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	return db
-}
-
-func startServer(t testing.TB, o dbserver.Options) *dbserver.Server {
-	t.Helper()
-	o.Progress = func(line string) { t.Log(line) }
-	s, err := dbserver.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 // opener opens a new database, or what serves as one, at each call.
@@ -157,6 +143,7 @@ func (d inboxDB) inbox(t testing.TB, cfg inbox.SQLConfig) *inbox.SQL {
 
 // TestInboxStores: every store passes the one suite.
 func TestInboxStores(t *testing.T) {
+	t.Parallel()
 	for name, start := range inboxDBs() {
 		t.Run(strings.ReplaceAll(name, " ", ""), func(t *testing.T) {
 			t.Parallel()

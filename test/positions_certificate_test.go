@@ -15,6 +15,7 @@ import (
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
 	"github.com/binjet/binjet/internal/testcert"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestCertificateExpires: the certificates of the database and of the broker
@@ -22,14 +23,15 @@ import (
 // with the dates and the next step; and once the server has a new certificate the
 // process goes on by itself, with nothing lost.
 func TestCertificateExpires(t *testing.T) {
-	bin := buildCommand(t)
+	t.Parallel()
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
 			ca, dir := testcert.NewCA(t), t.TempDir()
 			c := &certified{ca: ca, dir: dir}
 			ca.Write(t, dir, c.issue(t, time.Hour))
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir(),
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{
 				"--ssl-ca=" + dir + "/ca.pem", "--ssl-cert=" + dir + "/cert.pem", "--ssl-key=" + dir + "/key.pem"}})
 			c.cmdWorld = newCmdWorld(t, bin, srv, db, "certified")
 			c.secureBroker(t, c.issue(t, time.Hour))

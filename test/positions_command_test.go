@@ -2,21 +2,24 @@ package test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestPositionsCommand runs the process over servers whose history is not what it
 // was: it halts with exit code 3 and the exact difference, or goes on rightly.
 func TestPositionsCommand(t *testing.T) {
-	bin := buildCommand(t)
+	t.Parallel()
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1", "--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1"}})
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *cmdWorld)
@@ -38,7 +41,7 @@ func (w *cmdWorld) source() *binlogSource {
 func (w *cmdWorld) publish(t *testing.T, id string, extra map[string]string, args ...string) *cmdDaemon {
 	t.Helper()
 	d := w.start(t, extra, args...)
-	d.eventually(t, "/readyz", 200, `"role": "leader"`)
+	d.follows(t)
 	w.insert(t, id)
 	w.untilPublished(t, id)
 	return d
@@ -67,7 +70,26 @@ func (w *cmdWorld) published(t *testing.T) (ids []string) {
 	return ids
 }
 
-// halts runs the process, which must end with exit code 3, and returns its last line.
+// written is what a halt leaves as it is: the events, how many there are of the source, and
+// the position. Who wrote it last, and when, is no part of it.
+func (w *cmdWorld) written(t *testing.T) string {
+	t.Helper()
+	st, err := w.js.Stream(t.Context(), "OUTBOX")
+	must(t, err)
+	msg, err := st.GetLastMsgForSubject(t.Context(), "binjet.checkpoint.>")
+	must(t, err)
+	var record map[string]any
+	must(t, json.Unmarshal(msg.Data, &record))
+	for _, name := range []string{"epoch", "instance", "since", "nonce", "from", "prev_seq", "at", "released"} {
+		delete(record, name)
+	}
+	position, err := json.Marshal(record)
+	must(t, err)
+	return fmt.Sprintf("%s behind %v", position, w.published(t))
+}
+
+// halts runs the process, which must end with exit code 3 and with nothing changed, and
+// returns its last line.
 func (w *cmdWorld) halts(t *testing.T, words ...string) (problem string) {
 	t.Helper()
 	return w.haltsWith(t, nil, words...)
@@ -75,14 +97,18 @@ func (w *cmdWorld) halts(t *testing.T, words ...string) (problem string) {
 
 func (w *cmdWorld) haltsWith(t *testing.T, args []string, words ...string) (problem string) {
 	t.Helper()
+	before := w.written(t)
 	d := w.start(t, nil, args...)
 	if code := d.wait(t); code != 3 {
 		t.Fatalf("exit %d: %s", code, d.text())
 	}
+	if after := w.written(t); after != before {
+		t.Errorf("halted, and left\n%s\nwhere there was\n%s", after, before)
+	}
 	lines := strings.Split(d.text(), "\n")
 	var last struct{ Problem, Next, Cause string }
 	must(t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
-	for _, word := range append(words, "source.name", "source.start") {
+	for _, word := range append(words, "position set", "source.name", "source.start") {
 		if !strings.Contains(last.Problem+last.Next+last.Cause, word) {
 			t.Errorf("no %q in %+v", word, last)
 		}
@@ -103,6 +129,13 @@ func commandRestored(t *testing.T, w *cmdWorld) {
 	if got := strings.Join(w.published(t), " "); got != "a b" {
 		t.Errorf("the stream holds %s", got)
 	}
+	if r := w.run(t, nil, "position", "set", "latest", "--reason=x is in no database", "--yes"); r.code != 0 { // as the halt says
+		t.Fatalf("position set: %+v", r)
+	}
+	w.publish(t, "y", nil).stop(t)
+	if got := strings.Join(w.published(t), " "); got != "a b y" {
+		t.Errorf("the stream holds %s", got)
+	}
 }
 
 // commandAnotherServer: the address is that of a server that has nothing to do
@@ -113,19 +146,19 @@ func commandAnotherServer(t *testing.T, w *cmdWorld) {
 	table, err := binjet.OutboxSQL(w.schema + ".outbox")
 	must(t, err)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
-		srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+		srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 		execSQL(t, db, "CREATE DATABASE "+w.schema)
 		execSQL(t, db, table)
 		want := "does not have"
 		if flavor != w.srv.Flavor() {
 			want = "the position is one of " + string(w.srv.Flavor())
 		}
-		before := w.state(t)
+		before := w.written(t)
 		d := w.start(t, map[string]string{"BINJET_SOURCE_DSN": srv.DSN(w.schema), "BINJET_SOURCE_FAILOVER_WAIT": "0s"})
 		if code := d.wait(t); code != 3 || !strings.Contains(d.text(), want) {
 			t.Errorf("%s instead of %s: exit %d: %s", flavor, w.srv.Flavor(), code, d.text())
 		}
-		if after := w.state(t); after != before {
+		if after := w.written(t); after != before {
 			t.Errorf("changed\n%s\nto\n%s", before, after)
 		}
 	}

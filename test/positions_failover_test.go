@@ -12,6 +12,7 @@ import (
 // TestPositionsFailover: a replica that is complete is gone on with; one that
 // lags is waited for, and shows it.
 func TestPositionsFailover(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		execSQL(t, s.db, "CREATE TABLE shop.t (a INT)")
 		from := begin(t, s.reader(t, nil))
@@ -58,6 +59,7 @@ func TestPositionsFailover(t *testing.T) {
 // TestPositionsDiverged: a replica that was promoted without the last
 // transactions of the old server never gets them.
 func TestPositionsDiverged(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		from := begin(t, s.reader(t, nil))
 		other := s.replica(t)
@@ -86,6 +88,7 @@ func TestPositionsDiverged(t *testing.T) {
 // TestPositionsRestored: an older backup lacks what was published; what it then
 // commits under the same numbers is never taken for it.
 func TestPositionsRestored(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		from := begin(t, s.reader(t, nil))
 		s.insert(t, "a")

@@ -9,12 +9,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestPositionsFileCommand runs the process on a server without GTIDs.
 func TestPositionsFileCommand(t *testing.T) {
 	t.Parallel()
-	bin := buildCommand(t)
+	bin := testdb.Command(t)
 	s := startWithoutGTIDs(t)
 	for _, test := range []struct {
 		name string
@@ -44,7 +45,7 @@ func fileCommandTakeOver(t *testing.T, w *cmdWorld) {
 		w.insert(t, want[n-1])
 	}
 	a := w.start(t, nil)
-	a.eventually(t, "/readyz", 200, `"role": "leader"`)
+	a.follows(t)
 	standby := func() *cmdDaemon {
 		t.Helper()
 		d := w.start(t, nil)
@@ -135,7 +136,7 @@ func fileCommandReset(t *testing.T, w *cmdWorld) {
 	w.init(t)
 	w.publish(t, "a", nil).stop(t)
 	execSQL(t, w.db, "DO SLEEP(1.1)")
-	execSQL(t, w.db, "RESET BINARY LOGS AND GTIDS")
+	execSQL(t, w.db, testdb.ResetBinlogs(w.srv))
 	w.insert(t, "b")
 	w.halts(t, "RESET BINARY LOGS", "the same as before")
 	if got := strings.Join(w.published(t), " "); got != "a" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestPositionsFileLost: what a file position refers to is not there any more, or
@@ -101,12 +102,12 @@ func fileRestored(t *testing.T, s *binlogSource) {
 
 // fileReset: the server began its files anew, under the same names.
 func fileReset(t *testing.T, s *binlogSource) {
-	execSQL(t, s.db, "RESET BINARY LOGS AND GTIDS")
+	execSQL(t, s.db, testdb.ResetBinlogs(s.srv))
 	from := begin(t, s.reader(t, nil))
 	s.insert(t, "a", "b", "c")
 	pos := s.read(t, from, "c")
 	execSQL(t, s.db, "DO SLEEP(1.1)") // files have whole seconds
-	execSQL(t, s.db, "RESET BINARY LOGS AND GTIDS")
+	execSQL(t, s.db, testdb.ResetBinlogs(s.srv))
 	s.refused(t, pos, binlog.ErrForeign, pos.Binlog.String(), "bytes of its binlog", "source.start")
 	s.refused(t, from, binlog.ErrForeign, "began its binlog")
 	for i := 0; i < 6; i++ {
@@ -127,7 +128,7 @@ func fileResetWhileReading(t *testing.T, s *binlogSource) {
 		s.insert(t, "a"+querySQL(t, s.db, "SELECT UUID()"), "b"+querySQL(t, s.db, "SELECT UUID()"))
 		k.until(t, "two", func(txs []*checkpoint.Transaction) bool { return len(txs) >= 2 })
 		execSQL(t, s.db, "DO SLEEP(1.1)")
-		execSQL(t, s.db, "RESET BINARY LOGS AND GTIDS")
+		execSQL(t, s.db, testdb.ResetBinlogs(s.srv))
 		for busy && len(k.done) == 0 && s.shorter(t, k.position().Binlog.Offset) {
 			s.insert(t, querySQL(t, s.db, "SELECT UUID()"))
 		}

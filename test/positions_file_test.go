@@ -9,12 +9,13 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // startWithoutGTIDs is a MySQL server that runs with gtid_mode=OFF.
 func startWithoutGTIDs(t *testing.T, args ...string) *binlogSource {
 	t.Helper()
-	args = append([]string{"--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--tmpdir=" + t.TempDir()}, args...)
+	args = append([]string{"--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"}, args...)
 	srv, db := startDB(t, dbserver.Options{Flavor: dbserver.MySQL, Durable: true, Args: args})
 	return newBinlogSource(t, srv, db, "shop")
 }
@@ -29,7 +30,7 @@ func (s *binlogSource) logEnd(t *testing.T) string {
 	t.Helper()
 	var file, offset string
 	var more [3]any
-	must(t, s.db.QueryRowContext(t.Context(), "SHOW BINARY LOG STATUS").Scan(&file, &offset, &more[0], &more[1], &more[2]))
+	must(t, s.db.QueryRowContext(t.Context(), testdb.BinlogStatus(s.srv)).Scan(&file, &offset, &more[0], &more[1], &more[2]))
 	return file + ":" + offset
 }
 

@@ -6,24 +6,26 @@ import (
 
 	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestHandOverOfALostSource: the way to the database is cut for the leader only,
 // and the standby goes on. Then the database is down for both: nobody leads, and
 // nobody is deposed by it, until one of them reaches it again.
 func TestHandOverOfALostSource(t *testing.T) {
-	bin := buildCommand(t)
+	t.Parallel()
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 			w := newCmdWorld(t, bin, srv, db, "handover")
 			w.init(t)
 			w.env["BINJET_RELAY_COMMIT_TIMEOUT"] = "200ms"
 			w.env["BINJET_SOURCE_HEARTBEAT"], w.env["BINJET_SOURCE_READ_TIMEOUT"] = "100ms", "500ms"
 			p := newProxy(t, srv.Addr())
 			first := w.start(t, map[string]string{"BINJET_SOURCE_DSN": strings.Replace(srv.DSN(w.schema), srv.Addr(), p.addr(), 1)})
-			first.eventually(t, "/readyz", 200, `"role": "leader"`)
+			first.follows(t)
 			w.insert(t, "a")
 			w.untilPublished(t, "a")
 			second := w.start(t, nil)

@@ -14,16 +14,18 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestSourceTrouble: whatever happens to the connection of a running process, it
 // says so within seconds, and goes on by itself once it can.
 func TestSourceTrouble(t *testing.T) {
-	bin := buildCommand(t)
+	t.Parallel()
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 			w := newCmdWorld(t, bin, srv, db, "trouble")
 			w.init(t)
 			execSQL(t, db, "CREATE USER reader@'%' IDENTIFIED BY 'old'")
@@ -39,11 +41,13 @@ func TestSourceTrouble(t *testing.T) {
 			defer root.Close()
 			c := &troubled{cmdWorld: w, daemon: d, root: root}
 			c.goesOn(t, "start")
+			d.follows(t) // that row may have been one of the snapshot
+			c.goesOn(t, "follows")
 			for _, trouble := range []struct {
 				name string
 				run  func(*testing.T, *troubled, *proxy)
 			}{
-				{"slow", troubleSlow}, {"silence", troubleSilence}, {"kill", troubleKill}, {"password", troublePassword},
+				{"slow", troubleSlow}, {"silence", troubleSilence}, {"kill", troubleKill}, {"password", troublePassword}, {"locked", troubleLocked},
 				{"tls", troubleTLS}, {"pause", troublePause}, {"restart", troubleRestart},
 			} {
 				t.Run(trouble.name, func(t *testing.T) {
@@ -136,6 +140,18 @@ func troublePassword(t *testing.T, c *troubled, _ *proxy) {
 	execSQL(t, c.db, "ALTER USER reader@'%' IDENTIFIED BY 'old'")
 }
 
+// troubleLocked: the account is locked, and then its password expires.
+func troubleLocked(t *testing.T, c *troubled, _ *proxy) {
+	for change, next := range map[string]string{"ACCOUNT LOCK": "ACCOUNT UNLOCK", "PASSWORD EXPIRE": "PASSWORD EXPIRE NEVER keeps it"} {
+		execSQL(t, c.db, "ALTER USER reader@'%' "+change)
+		c.cut(t)
+		c.lost(t, next)
+		execSQL(t, c.db, "ALTER USER reader@'%' ACCOUNT UNLOCK")
+		execSQL(t, c.db, "ALTER USER reader@'%' IDENTIFIED BY 'old'")
+		c.goesOn(t, "unlocked-"+change[:7])
+	}
+}
+
 // troubleTLS: the server comes to want TLS, which the process does not use.
 func troubleTLS(t *testing.T, c *troubled, _ *proxy) {
 	if c.srv.Flavor() == dbserver.MariaDB && querySQL(t, c.db, "SELECT @@have_ssl") != "YES" {
@@ -165,6 +181,7 @@ func troubleRestart(t *testing.T, c *troubled, _ *proxy) {
 
 // TestSourceCertificate: a certificate that is not trusted is told, and tried again.
 func TestSourceCertificate(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		if s.srv.Flavor() == dbserver.MariaDB && querySQL(t, s.db, "SELECT @@have_ssl") != "YES" {
 			return // before 11.4 it makes no certificate by itself
@@ -198,6 +215,7 @@ type proxy struct {
 	mu     sync.Mutex
 	silent bool
 	crawls bool
+	before func([]byte) // is called with what comes, unless nil
 	conns  []net.Conn
 }
 
@@ -246,8 +264,11 @@ func (p *proxy) forward(from, to net.Conn) {
 		}
 		p.mu.Lock()
 		swallowed = swallowed || p.silent // a hole in the middle would be another fault
-		crawls := p.crawls
+		crawls, before := p.crawls, p.before
 		p.mu.Unlock()
+		if before != nil {
+			before(buf[:n])
+		}
 		if size = len(buf); crawls {
 			size = 512
 			<-time.After(20 * time.Millisecond)
@@ -259,6 +280,12 @@ func (p *proxy) forward(from, to net.Conn) {
 			return
 		}
 	}
+}
+
+func (p *proxy) onBytes(before func([]byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = before
 }
 
 func (p *proxy) silence(on bool) {

@@ -13,16 +13,18 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestPositionsRescan: binlogs are purged while nobody reads them, and the process
 // publishes what the outbox table still holds and the stream lacks.
 func TestPositionsRescan(t *testing.T) {
-	bin := buildCommand(t)
+	t.Parallel()
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1", "--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1"}})
 			_, _ = db.ExecContext(t.Context(), "SET GLOBAL slave_connections_needed_for_purge=0")
 			for _, test := range []struct {
 				name string
@@ -206,6 +208,7 @@ func rescanRefused(t *testing.T, w *cmdWorld) {
 // TestPositionsFellBehind: the binlogs are purged while they are read. The stream
 // ends, so that all it yielded is stored first, and the next one begins with the rows.
 func TestPositionsFellBehind(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		_, _ = s.db.ExecContext(t.Context(), "SET GLOBAL slave_connections_needed_for_purge=0")
 		r := s.reader(t, func(c *binlog.Config) { quick(c); c.OnGap = binlog.RescanOnGap })

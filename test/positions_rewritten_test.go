@@ -11,12 +11,13 @@ import (
 
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
-	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestPositionsReused: the server lost its last transactions and gave their
 // numbers to others, as after a crash with sync_binlog=0.
 func TestPositionsReused(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		execSQL(t, s.db, "CREATE TABLE shop.t (a INT)")
 		from := begin(t, s.reader(t, nil))
@@ -53,6 +54,7 @@ func TestPositionsReused(t *testing.T) {
 
 // TestPositionsReusedWhileReading: the same, in front of a stream that runs.
 func TestPositionsReusedWhileReading(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		r := s.reader(t, nil)
 		k := stream(t, r, begin(t, r), nil)
@@ -74,6 +76,7 @@ func TestPositionsReusedWhileReading(t *testing.T) {
 
 // TestPositionsPurgedLast: what is purged can't be verified, and nothing is missing.
 func TestPositionsPurgedLast(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		_, _ = s.db.ExecContext(t.Context(), "SET GLOBAL slave_connections_needed_for_purge=0")
 		from := begin(t, s.reader(t, nil))
@@ -92,6 +95,7 @@ func TestPositionsPurgedLast(t *testing.T) {
 
 // TestPositionsLastLarge: a large transaction is verified within its memory.
 func TestPositionsLastLarge(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		s.digits(t)
 		from := begin(t, s.reader(t, nil))
@@ -112,15 +116,12 @@ func TestPositionsLastLarge(t *testing.T) {
 
 // TestPositionsReset: a server that begins its numbers anew is not gone on with.
 func TestPositionsReset(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		from := begin(t, s.reader(t, nil))
 		s.insert(t, "a")
 		pos := s.read(t, from, "a")
-		if s.srv.Flavor() == dbserver.MySQL {
-			execSQL(t, s.db, "RESET BINARY LOGS AND GTIDS")
-		} else {
-			execSQL(t, s.db, "RESET MASTER")
-		}
+		execSQL(t, s.db, testdb.ResetBinlogs(s.srv))
 		s.refused(t, pos, binlog.ErrForeign, pos.Resume.String(), "source.start")
 		// Numbers are counted up again until they hold the position.
 		for !s.holds(t, pos) {
@@ -160,6 +161,7 @@ func stampOf(l *checkpoint.Last) string { return l.Committed.UTC().Format("2006-
 // TestPositionsView: who reads other tables than before sees other rows, and that
 // is no other history.
 func TestPositionsView(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		execSQL(t, s.db, "CREATE TABLE shop.second LIKE shop.outbox")
 		from := begin(t, s.reader(t, nil))
@@ -182,6 +184,7 @@ func TestPositionsView(t *testing.T) {
 // TestPositionsPartial: a large transaction that is published in part is lost, and
 // one of the same size gets its number. Its rest is not published behind that part.
 func TestPositionsPartial(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		s.digits(t)
 		s.insert(t, "a")

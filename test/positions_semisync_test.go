@@ -12,7 +12,7 @@ import (
 // and was read, and the server does not count it as executed. It has not lost it.
 func TestPositionsSemiSync(t *testing.T) {
 	t.Parallel()
-	srv, db := startDB(t, dbserver.Options{Flavor: dbserver.MySQL, Args: []string{"--tmpdir=" + t.TempDir()}})
+	srv, db := startDB(t, dbserver.Options{Flavor: dbserver.MySQL})
 	s := newBinlogSource(t, srv, db, "shop")
 	execSQL(t, db, "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'")
 	execSQL(t, db, "SET GLOBAL rpl_semi_sync_source_timeout=1000000000")

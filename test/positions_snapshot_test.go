@@ -17,6 +17,7 @@ import (
 // TestPositionsSnapshotProgress: a snapshot says how far it is; in the middle of
 // it every writer goes on; and one that was cut says from where it goes on.
 func TestPositionsSnapshotProgress(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		s.digits(t)
 		c := s.conn(t)
@@ -64,6 +65,7 @@ func TestPositionsSnapshotProgress(t *testing.T) {
 // snapshot, and a writer waits behind it. Both get through while the snapshot still
 // waits for the broker; then it goes on, with each row once.
 func TestPositionsSnapshotGivesWay(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		s.digits(t)
 		c, changer := s.conn(t), s.conn(t)
@@ -109,6 +111,7 @@ func TestPositionsSnapshotGivesWay(t *testing.T) {
 // stays open. MySQL's snapshot waits for it, but keeps no other writer waiting
 // until it ends; MariaDB's needs no lock and begins at once.
 func TestPositionsSnapshotAndOpenTransaction(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		long, c := s.conn(t), s.conn(t)
 		s.insert(t, "a")

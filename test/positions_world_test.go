@@ -19,7 +19,7 @@ func eachFlavor(t *testing.T, test func(*testing.T, *binlogSource)) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1", "--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--log-slave-updates=1"}})
 			test(t, newBinlogSource(t, srv, db, "shop"))
 		})
 	}
@@ -72,7 +72,7 @@ func (s *binlogSource) copyData(t *testing.T, from, to string) {
 // replica is a fresh server that replicates s, and the same outbox on it.
 func (s *binlogSource) replica(t *testing.T) *binlogSource {
 	t.Helper()
-	srv, db := startDB(t, dbserver.Options{Flavor: s.srv.Flavor(), Args: []string{"--server-id=2", "--log-slave-updates=1", "--tmpdir=" + t.TempDir()}})
+	srv, db := startDB(t, dbserver.Options{Flavor: s.srv.Flavor(), Args: []string{"--server-id=2", "--log-slave-updates=1"}})
 	host, port, _ := strings.Cut(s.srv.Addr(), ":")
 	if s.srv.Flavor() == dbserver.MySQL {
 		execSQL(t, db, fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='root', SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1", host, port))

@@ -16,6 +16,7 @@ import (
 // applies those of its primary. Snapshots taken of it meanwhile miss none of
 // them, and repeat none.
 func TestPositionsXAOnReplica(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, s *binlogSource) {
 		other := s.replica(t)
 		if s.srv.Flavor() == dbserver.MariaDB { // MySQL applies in parallel by itself

@@ -11,22 +11,14 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // startPostgres runs a PostgreSQL until the test ends.
 func startPostgres(t testing.TB, o dbserver.Options) (*dbserver.Server, *sql.DB) {
 	t.Helper()
 	o.Flavor = dbserver.PostgreSQL
-	o.Progress = func(line string) { t.Log(line) }
-	s, err := dbserver.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := testdb.New(t, o)
 	db, err := sql.Open("pgx", s.DSN(""))
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 // TestProducer runs on both flavours, with statements prepared for each call and
 // with interpolated ones: what arrives in the table must be the same.
 func TestProducer(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(flavor.String(), func(t *testing.T) {
 			t.Parallel()

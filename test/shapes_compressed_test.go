@@ -21,7 +21,7 @@ import (
 func TestCompressed(t *testing.T) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 			t.Run("mixed", func(t *testing.T) { compressedMixed(t, newBinlogSource(t, srv, db, "z_mixed")) })
 			t.Run("memory", func(t *testing.T) { compressedMemory(t, newBinlogSource(t, srv, db, "z_memory")) })
 		})

@@ -9,6 +9,7 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // shapesAltered: the table is changed in every way that leaves its mapped columns
@@ -55,14 +56,13 @@ func shapesAltered(t *testing.T, s *binlogSource) {
 
 // ownTypes adds columns of types that only this flavour has, and of its newest version.
 func (s *binlogSource) ownTypes() (changes []string) {
-	isOld := strings.HasPrefix(s.srv.Version(), "8.") || strings.HasPrefix(s.srv.Version(), "10.")
 	vector := "ALTER TABLE outbox ADD ve VECTOR(3) DEFAULT (TO_VECTOR('[1,2,3]')) FIRST"
 	if s.srv.Flavor() == dbserver.MariaDB {
 		changes = append(changes, "ALTER TABLE outbox ADD u UUID DEFAULT UUID() FIRST, ADD i4 INET4 DEFAULT '1.2.3.4' FIRST, ADD i6 INET6 DEFAULT '::1'",
 			"ALTER TABLE outbox ADD SYSTEM VERSIONING", "ALTER TABLE outbox DROP SYSTEM VERSIONING")
 		vector = "ALTER TABLE outbox ADD ve VECTOR(3) NOT NULL DEFAULT VEC_FromText('[1,2,3]') FIRST"
 	}
-	if !isOld {
+	if testdb.HasVectors(s.srv) {
 		changes = append(changes, vector)
 	}
 	return append(changes, "ALTER TABLE outbox DROP PRIMARY KEY")

@@ -17,6 +17,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // Bounds of memory for a million rows, which take some 300 MB when they are held,
@@ -29,10 +30,10 @@ const (
 // TestMillionRows: one transaction of a million rows, read by the reader, and
 // published by the process: in order, exactly once, and in bounded memory.
 func TestMillionRows(t *testing.T) {
-	bin, million, brokerBin := buildCommand(t), buildProgram(t, "github.com/binjet/binjet/test/million"), buildProgram(t, "github.com/nats-io/nats-server/v2")
+	bin, million, brokerBin := testdb.Command(t), buildProgram(t, "github.com/binjet/binjet/test/million"), buildProgram(t, "github.com/nats-io/nats-server/v2")
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir()}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor})
 			w := newCmdWorld(t, bin, srv, db, "shop")
 			w.broker(t, brokerBin)
 			w.init(t)

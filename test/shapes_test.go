@@ -4,15 +4,17 @@ import (
 	"testing"
 
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestShapes: transactions and tables of every shape, on one server per flavour.
 func TestShapes(t *testing.T) {
-	bin := buildCommand(t)
+	t.Parallel()
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--tmpdir=" + t.TempDir(), "--local-infile=ON"}})
+			srv, db := startDB(t, dbserver.Options{Flavor: flavor, Args: []string{"--local-infile=ON"}})
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *binlogSource)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/binjet/binjet/consumer"
 )
@@ -33,7 +34,7 @@ func TestDashboard(t *testing.T) {
 	t.Run("replay", func(t *testing.T) { replay(t, w, b, leader, handled) })
 	t.Run("drop", func(t *testing.T) { drop(t, w, b, leader) })
 	t.Run("token", func(t *testing.T) { token(t, w, b) })
-	t.Run("everybody", func(t *testing.T) { everybody(t, b, leader) })
+	t.Run("everybody", func(t *testing.T) { everybody(t, w, b, leader) })
 }
 
 // consume runs a consumer that can't handle the key "broken" until it is mended, which
@@ -86,7 +87,8 @@ func live(t *testing.T, w *world, b *browser, s *streamer) {
 	x.reads("Outbox-Tx-Index")
 }
 
-// standby: the page of a process that only stands by shows the same.
+// standby: the page of a process that only stands by shows the same, and who stands by
+// that could not take over.
 func standby(t *testing.T, w *world, b *browser) {
 	s := w.start()
 	x := b.open(t, 1280)
@@ -95,6 +97,19 @@ func standby(t *testing.T, w *world, b *browser) {
 	x.reads("key-that-comes-later")
 	w.insert("orders.paid", "seen-from-a-standby")
 	x.reads("seen-from-a-standby")
+	const rows = "[...document.querySelectorAll('[data-live=processes] tbody tr')].map(r => r.innerText.replace(/\\s+/g, ' '))"
+	x.until(rows + ".some(r => / leader .* leads/.test(r)) && " + rows + ".some(r => / standby .* yes/.test(r))")
+	locked, err := mysql.ParseDSN(w.dsn)
+	must(t, err)
+	for _, query := range []string{"CREATE USER locked", "GRANT REPLICATION SLAVE ON *.* TO locked", "GRANT SELECT ON shop.outbox TO locked"} {
+		w.exec(query)
+	}
+	locked.User, locked.Passwd = "locked", ""
+	w.start("BINJET_SOURCE_DSN="+locked.FormatDSN(), "BINJET_RELAY_INSTANCE=locked-out")
+	x.until(rows + ".some(r => /locked-out:\\S+ standby /.test(r))")
+	w.exec("ALTER USER locked ACCOUNT LOCK")
+	x.until(rows + ".some(r => /locked-out:\\S+ standby .* no: .*is locked.*next: ALTER USER/.test(r))")
+	x.shoot("standby")
 }
 
 // deadLetter makes one, and returns its number once it is there.
@@ -129,13 +144,19 @@ func (w *world) dead(t *testing.T) (seqs []uint64) {
 // formToken is what our own page has in its forms.
 func formToken(t *testing.T, s *streamer, seq uint64) string {
 	t.Helper()
-	res, err := http.Get(fmt.Sprintf("%s/dead-letters/confirm?action=drop&seq=%d", s.url, seq))
+	return find(t, fmt.Sprintf("%s/dead-letters/confirm?action=drop&seq=%d", s.url, seq), `name="form" value="([^"]+)"`)
+}
+
+// find is what the parentheses of the pattern match first on a page.
+func find(t *testing.T, url, pattern string) string {
+	t.Helper()
+	res, err := http.Get(url)
 	must(t, err)
 	body, err := io.ReadAll(res.Body)
 	must(t, errors.Join(err, res.Body.Close()))
-	found := regexp.MustCompile(`name="form" value="([^"]+)"`).FindSubmatch(body)
+	found := regexp.MustCompile(pattern).FindSubmatch(body)
 	if found == nil {
-		t.Fatalf("no form token in %s", body)
+		t.Fatalf("nothing like %s in %s", pattern, body)
 	}
 	return string(found[1])
 }
@@ -250,6 +271,9 @@ func token(t *testing.T, w *world, b *browser) {
 	if page := eval[string](x, "document.documentElement.outerHTML + document.cookie"); strings.Contains(page, secret) {
 		t.Error("the token is on the page")
 	}
+	if log := s.text(); strings.Contains(log, secret) || !strings.Contains(log, "a wrong token") {
+		t.Errorf("the log has the token, or nothing of the guess:\n%s", log)
+	}
 	x.press("button", "Log out")
 	x.until("location.pathname === '/login'")
 	x.load(url + "/")
@@ -291,20 +315,27 @@ const faults = `(() => {
 })()`
 
 // everybody: each page on a phone and on a desk, light and dark, can be read and used.
-func everybody(t *testing.T, b *browser, s *streamer) {
+func everybody(t *testing.T, w *world, b *browser, s *streamer) {
+	dead, message := fmt.Sprint(w.deadLetter(t)), find(t, s.url+"/messages", `href="(/messages/\d+)"`)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{360, 1280} {
+		for _, width := range []int64{360, 390, 1280} {
 			x := b.open(t, width)
 			x.expectRefusals() // of /nowhere
 			x.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
-			for _, path := range []string{"/", "/messages", "/messages/2", "/dead-letters", "/nowhere"} {
+			for _, path := range []string{"/", "/messages", message, "/dead-letters", "/dead-letters/" + dead, "/dead-letters/confirm?action=drop&seq=" + dead, "/nowhere"} {
 				x.load(s.url + path)
+				if path == "/" {
+					x.until("document.querySelectorAll('[data-live=processes] tbody tr').length > 2")
+				}
 				for _, fault := range eval[[]string](x, faults) {
 					t.Errorf("%s, %s, %d wide: %s", path, scheme, width, fault)
 				}
-				if path == "/" {
-					x.shoot(fmt.Sprint(scheme, width))
-				}
+				x.shoot(fmt.Sprint(scheme, width, strings.Map(func(r rune) rune {
+					if strings.ContainsRune("/?=&", r) {
+						return '_'
+					}
+					return r
+				}, path)))
 			}
 			if bright := eval[string](x, "getComputedStyle(document.body).backgroundColor") == "rgb(245, 246, 248)"; bright != (scheme == "light") {
 				t.Errorf("%s is bright: %v", scheme, bright)

@@ -9,8 +9,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,35 +21,24 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	_ "github.com/go-sql-driver/mysql"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 const patience = time.Minute
 
-// binary is the command, built once.
-var binary string
+// binary builds the command without its dev command, once.
+var binary = sync.OnceValues(func() (string, error) { return testdb.Build("binjet-nodev", "-tags", "nodev") })
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "binjet-browser-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	binary = filepath.Join(dir, "binjet")
-	if out, err := exec.Command("go", "build", "-tags", "nodev", "-o", binary, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		log.Fatalf("build the command: %v\n%s", err, out)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m)) }
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -70,20 +59,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Progress: func(line string) { t.Log(line) }})
-	must(t, err)
-	t.Cleanup(func() { _ = srv.Close() })
-	w := &world{t: t, dsn: srv.DSN("shop")}
-	root, err := sql.Open("mysql", srv.DSN(""))
-	must(t, err)
-	defer root.Close()
-	_, err = root.ExecContext(t.Context(), "CREATE DATABASE shop")
-	must(t, err)
-	w.db, err = sql.Open("mysql", w.dsn)
-	must(t, err)
-	t.Cleanup(func() { _ = w.db.Close() })
+	srv := testdb.New(t, dbserver.Options{})
+	testdb.Create(t, srv, "shop")
+	w := &world{t: t, dsn: srv.DSN("shop"), db: testdb.Open(t, srv.DSN("shop"))}
 	broker := natstest.Start(t)
 	w.url = broker.URL()
+	var err error
 	w.js, err = jetstream.New(broker.Connect(t))
 	must(t, err)
 	w.out, err = producer.New(producer.Config{})
@@ -95,11 +76,20 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	path, err := binary()
+	must(w.t, err)
+	cmd := exec.Command(path, args...)
 	cmd.Dir = w.t.TempDir()
 	cmd.Env = []string{"HOME=" + os.Getenv("HOME"), "BINJET_SOURCE_DSN=" + w.dsn, "BINJET_NATS_URL=" + w.url,
 		"BINJET_HTTP_LISTEN=127.0.0.1:0", "BINJET_RELAY_HEARTBEAT=200ms", "BINJET_LOG_FORMAT=json"}
 	return cmd
+}
+
+func (w *world) exec(query string) {
+	w.t.Helper()
+	if _, err := w.db.ExecContext(w.t.Context(), query); err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
 }
 
 // insert is what a service does.
@@ -286,10 +276,17 @@ func (x *tab) until(expression string) {
 	}
 }
 
-// load opens a page, and waits until it is there whole.
+// load opens a page, and waits until it is there whole. The page is asked: an event that
+// says so can be missed on a slow machine.
 func (x *tab) load(url string) {
 	x.t.Helper()
-	x.run(chromedp.Navigate(url))
+	x.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		_, _, fault, _, err := page.Navigate(url).Do(ctx)
+		if err == nil && fault != "" {
+			err = errors.New(fault)
+		}
+		return err
+	}))
 	x.until("document.readyState === 'complete'")
 }
 
@@ -306,14 +303,14 @@ func (x *tab) reads(text string) {
 	x.until(fmt.Sprintf("document.body?.innerText.includes(%q)", text))
 }
 
-// shoot writes a screenshot into the directory BINJET_TEST_SCREENSHOTS, if there is one.
+// shoot writes a screenshot of the whole page into the directory BINJET_TEST_SCREENSHOTS, if there is one.
 func (x *tab) shoot(name string) {
 	dir := os.Getenv("BINJET_TEST_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
 	var png []byte
-	if err := chromedp.Run(x.ctx, chromedp.CaptureScreenshot(&png)); err == nil {
+	if err := chromedp.Run(x.ctx, chromedp.FullScreenshot(&png, 100)); err == nil {
 		err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(x.t.Name(), "/", "_")+"_"+name+".png"), png, 0o644)
 		if err != nil {
 			x.t.Log(err)

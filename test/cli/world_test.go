@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -20,17 +19,10 @@ import (
 
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
-// build builds the command into a directory of the test's.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "binjet")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		t.Fatalf("build the command: %v\n%s", err, out)
-	}
-	return bin
-}
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m)) }
 
 // server is a database server of a flavour.
 type server struct {
@@ -40,16 +32,11 @@ type server struct {
 
 func startServer(t *testing.T, flavor dbserver.Flavor) *server {
 	t.Helper()
-	srv, err := dbserver.Start(context.Background(), dbserver.Options{Flavor: flavor})
-	must(t, err)
-	t.Cleanup(func() { _ = srv.Close() })
-	db, err := sql.Open("mysql", srv.DSN(""))
-	must(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return &server{srv, db}
+	srv := testdb.New(t, dbserver.Options{Flavor: flavor})
+	return &server{srv, testdb.Open(t, srv.DSN(""))}
 }
 
-// world is a database of its own and a broker of its own, with all that init makes.
+// world is a database of its own and a broker of its own.
 type world struct {
 	t      *testing.T
 	bin    string
@@ -61,16 +48,23 @@ type world struct {
 	env    []string
 }
 
+// newWorld is one with all that init makes.
 func newWorld(t *testing.T, bin string, srv *server, schema string) *world {
+	t.Helper()
+	w := bareWorld(t, bin, srv, schema)
+	w.ok("init")
+	return w
+}
+
+func bareWorld(t *testing.T, bin string, srv *server, schema string) *world {
 	t.Helper()
 	w := &world{t: t, bin: bin, dir: t.TempDir(), srv: srv, schema: schema, nats: natstest.Start(t)}
 	var err error
 	w.js, err = jetstream.New(w.nats.Connect(t))
 	must(t, err)
-	w.exec("CREATE DATABASE " + schema)
+	testdb.Create(t, srv.Server, schema)
 	w.env = []string{"BINJET_SOURCE_DSN=" + srv.DSN(schema), "BINJET_NATS_URL=" + w.nats.URL(), "BINJET_HTTP_LISTEN=127.0.0.1:0",
 		"BINJET_RELAY_HEARTBEAT=100ms", "HOME=" + os.Getenv("HOME"), "PATH=" + filepath.Dir(bin) + ":" + os.Getenv("PATH")}
-	w.ok("init")
 	return w
 }
 
@@ -162,9 +156,10 @@ func (w *world) wants(code int, words []string, args ...string) result {
 // relay starts `binjet run`; the function it returns stops it cleanly.
 func (w *world) relay() (stop func()) {
 	w.t.Helper()
-	var log bytes.Buffer
+	log, err := os.Create(filepath.Join(w.dir, "run.log"))
+	must(w.t, err)
 	cmd := w.command(w.bin, "run")
-	cmd.Stderr = &log
+	cmd.Stderr = log
 	must(w.t, cmd.Start())
 	stopped := false
 	stop = func() {
@@ -172,13 +167,35 @@ func (w *world) relay() (stop func()) {
 			return
 		}
 		stopped = true
+		defer log.Close()
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil || w.t.Failed() {
-			w.t.Errorf("run: %v\n%s", err, &log)
+			w.t.Errorf("run: %v\n%s", err, w.log())
 		}
 	}
 	w.t.Cleanup(stop)
 	return stop
+}
+
+// log is what the newest relay has logged.
+func (w *world) log() string {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, "run.log"))
+	must(w.t, err)
+	return string(text)
+}
+
+// admin is the address of the relay's admin server, once it leads.
+func (w *world) admin() (url string) {
+	w.t.Helper()
+	w.eventually("a leader", func() bool { return strings.Contains(w.log(), `"leading"`) })
+	for line := range strings.Lines(w.log()) {
+		var said struct{ Message, URL string }
+		if json.Unmarshal([]byte(line), &said) == nil && strings.HasPrefix(said.Message, "serving ") {
+			url = said.URL
+		}
+	}
+	return url
 }
 
 // eventually asks until the condition holds.
@@ -212,9 +229,31 @@ func (w *world) published(n int) []string {
 	return ids
 }
 
+// covered waits until the start snapshot is over and the checkpoint counts so many events,
+// and returns its position: events can be in the stream before it.
+func (w *world) covered(n int) (position string) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("a checkpoint behind %d events", n), func() bool {
+		var held struct {
+			Checkpoint struct {
+				Resume   string
+				Snapshot *struct{}
+				Count    int
+			}
+		}
+		r := w.binjet("position", "show", "-o", "json")
+		if r.code != 0 || json.Unmarshal([]byte(r.out), &held) != nil {
+			return false
+		}
+		position = held.Checkpoint.Resume
+		return position != "" && held.Checkpoint.Snapshot == nil && held.Checkpoint.Count >= n
+	})
+	return position
+}
+
 // eachFlavor runs the test on both, with a world of its own for each part.
 func eachFlavor(t *testing.T, parts map[string]func(*world)) {
-	bin := build(t)
+	bin := testdb.Command(t)
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()

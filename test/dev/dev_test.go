@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log"
 	"net/http"
 	"os"
 	"os/exec"
@@ -27,6 +26,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 const patience = time.Minute
@@ -73,24 +73,9 @@ func (s *safeBuffer) String() string {
 // tool is the command in a directory of a test's.
 type tool struct{ bin, dir string }
 
-// binary is the command, built once.
-var binary string
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m)) }
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "binjet-dev-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	binary = filepath.Join(dir, "binjet")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		log.Fatalf("build the command: %v\n%s", err, out)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-func newTool(t *testing.T) tool { return tool{binary, t.TempDir()} }
+func newTool(t *testing.T) tool { return tool{testdb.Command(t), t.TempDir()} }
 
 // command runs in a directory of the test's. Its environment names a database that is
 // not meant.
@@ -257,14 +242,8 @@ func refused(t *testing.T, x tool, why string, args ...string) {
 // TestDevOnOurs: --dsn is the server that is used, and --fresh leaves it alone; a
 // database that goes away ends everything, and is said.
 func TestDevOnOurs(t *testing.T) {
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Progress: func(line string) { t.Log(line) }})
-	must(t, err)
-	t.Cleanup(func() { _ = srv.Close() })
-	db, err := sql.Open("mysql", srv.DSN(""))
-	must(t, err)
-	defer db.Close()
-	_, err = db.ExecContext(t.Context(), "CREATE DATABASE mine")
-	must(t, err)
+	srv := testdb.New(t, dbserver.Options{})
+	testdb.Create(t, srv, "mine")
 	x := newTool(t)
 	s := x.start(t, "--dsn", srv.DSN("mine"))
 	if s.said.DSN != srv.DSN("mine") {

@@ -53,6 +53,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		events := readStream(t, nc)
 		compare(t, events, truth)
 		contiguous(t, events)
+		wentAlone(t, events)
 		seen.check(list, events)
 		t.Logf("%d events, %d kills, epoch %d", len(events), kills, list[len(list)-1].Epoch)
 	})

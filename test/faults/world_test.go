@@ -8,7 +8,6 @@ import (
 	"log"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,25 +23,12 @@ import (
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/leastprivilege"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
-// streamer is the path of the binjet command, built once for all tests.
-var streamer string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "binjet-faults-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	streamer = filepath.Join(dir, "binjet")
-	build := exec.Command("go", "build", "-o", streamer, "github.com/binjet/binjet/cmd/binjet")
-	if out, err := build.CombinedOutput(); err != nil {
-		log.Fatalf("build the streamer: %v\n%s", err, out)
-	}
 	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // lost connections are part of these tests
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(testdb.Run(m))
 }
 
 // heartbeat of every streamer here: a take-over after a kill takes three.
@@ -58,25 +44,18 @@ type world struct {
 	env  []string
 }
 
+// flavours runs test on both, in parallel: most of the time each waits for a take-over.
 func flavours(t *testing.T, test func(t *testing.T, flavor dbserver.Flavor)) {
 	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
-		t.Run(string(flavor), func(t *testing.T) { test(t, flavor) })
+		t.Run(string(flavor), func(t *testing.T) { t.Parallel(); test(t, flavor) })
 	}
 }
 
 func newWorld(t *testing.T, flavor dbserver.Flavor, env ...string) *world {
 	t.Helper()
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Durable: true, Progress: func(s string) { t.Log(s) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := srv.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &world{t: t, srv: srv, nats: natstest.Start(t, leastprivilege.OpenBroker(t)), db: open(t, srv.DSN(""))}
-	w.exec("CREATE DATABASE shop")
+	srv := testdb.New(t, dbserver.Options{Flavor: flavor, Durable: true})
+	w := &world{t: t, srv: srv, nats: natstest.Start(t, leastprivilege.OpenBroker(t))}
+	testdb.Create(t, srv, "shop")
 	w.db = open(t, srv.DSN("shop"))
 	outbox, err := binjet.OutboxSQL("outbox")
 	if err != nil {
@@ -99,7 +78,7 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, env ...string) *world {
 // init makes the streams, which the streamers have no right to.
 func (w *world) init() {
 	w.t.Helper()
-	cmd := exec.Command(streamer, "init")
+	cmd := exec.Command(testdb.Command(w.t), "init")
 	cmd.Env = append(os.Environ(), "BINJET_SOURCE_NAME=shop", "BINJET_SOURCE_DSN="+w.srv.DSN("shop"), "BINJET_NATS_URL="+w.nats.URL())
 	cmd.Dir = w.t.TempDir()
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -109,12 +88,8 @@ func (w *world) init() {
 
 func open(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := testdb.Open(t, dsn)
 	db.SetMaxIdleConns(20)
-	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
@@ -141,7 +116,7 @@ func (w *world) start() *process {
 		w.t.Fatal(err)
 	}
 	defer f.Close()
-	p := &process{cmd: exec.Command(streamer, "run"), log: f.Name(), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(testdb.Command(w.t), "run"), log: f.Name(), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), w.env...)
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	p.cmd.Dir = w.t.TempDir()
@@ -224,6 +199,7 @@ func held(nc *nats.Conn) (store.Held, bool) {
 type streamEvent struct {
 	seq             uint64
 	id, tx, txIndex string
+	alone           bool // it went by itself, as its headers show
 }
 
 // readStream returns the source's events in stream order.
@@ -259,7 +235,8 @@ func readStream(t *testing.T, nc *nats.Conn) []streamEvent {
 				t.Fatal(err)
 			}
 			h := msg.Headers()
-			events = append(events, streamEvent{meta.Sequence.Stream, h.Get(binjet.HeaderID), h.Get(binjet.HeaderTx), h.Get(binjet.HeaderTxIndex)})
+			events = append(events, streamEvent{meta.Sequence.Stream, h.Get(binjet.HeaderID), h.Get(binjet.HeaderTx), h.Get(binjet.HeaderTxIndex),
+				h.Get("Nats-Expected-Last-Subject-Sequence-Subject") != ""})
 		}
 		if err := ctx.Err(); err != nil {
 			t.Fatalf("read the stream: %v after %d events", err, len(events))

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/producer"
@@ -23,6 +24,21 @@ type writers struct {
 
 	mu   sync.Mutex
 	sure map[string]bool // event → must be there (true) or must not (false)
+}
+
+// phase is how long, in milliseconds, two writers at most make transactions of one event,
+// and how long all of them those of every shape: a streamer publishes the ones by
+// themselves and the others in batches.
+const phase = 400
+
+func singles() bool { return time.Now().UnixMilli()/phase%2 == 0 }
+
+// rest lasts to the end of the phase.
+func rest(ctx context.Context) {
+	select {
+	case <-time.After(time.Duration(phase-time.Now().UnixMilli()%phase) * time.Millisecond):
+	case <-ctx.Done():
+	}
 }
 
 var errRollBack = errors.New("as it should be")
@@ -45,6 +61,10 @@ func (w *world) write(n int) *writers {
 			defer ws.wg.Done()
 			rng := rand.New(rand.NewPCG(uint64(i), 7))
 			for ctx.Err() == nil {
+				if i >= 2 && singles() { // little load is when events go by themselves
+					rest(ctx)
+					continue
+				}
 				ws.transaction(ctx, rng)
 			}
 		}()
@@ -73,6 +93,9 @@ func (ws *writers) transaction(ctx context.Context, rng *rand.Rand) {
 				*ids = append(*ids, m.ID)
 			}
 			return err
+		}
+		if singles() { // these go by themselves
+			return insert(1, &kept)
 		}
 		switch shape := rng.IntN(10); shape {
 		case 0: // rolled back as a whole

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
-	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // command is binjet with a broker of its own.
@@ -26,12 +26,10 @@ type command struct {
 
 func newCommand(t *testing.T, w *world, env map[string]string) *command {
 	t.Helper()
-	bin, err := shared.command()
-	must(t, err)
-	broker := natstest.Start(t)
+	broker := testdb.NewBroker(t)
 	js, err := jetstream.New(broker.Connect(t))
 	must(t, err)
-	c := &command{bin: bin, js: js, env: map[string]string{"BINJET_SOURCE_DSN": w.srv.DSN(w.schema), "BINJET_NATS_URL": broker.URL(),
+	c := &command{bin: testdb.Command(t), js: js, env: map[string]string{"BINJET_SOURCE_DSN": w.srv.DSN(w.schema), "BINJET_NATS_URL": broker.URL(),
 		"BINJET_HTTP_LISTEN": "127.0.0.1:0", "HOME": os.Getenv("HOME")}}
 	for k, v := range env {
 		c.env[k] = v

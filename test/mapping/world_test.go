@@ -5,12 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,63 +18,12 @@ import (
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
-// servers are started when first asked for, and shared by all tests.
-type servers struct {
-	mysql, mariadb func() (*dbserver.Server, error)
-	schemas        atomic.Int32
-	dir            string
-	command        func() (string, error) // builds it once
+var schemas atomic.Int32
 
-	mu      sync.Mutex
-	started []*dbserver.Server
-}
-
-var shared = newServers()
-
-func newServers() *servers {
-	s := new(servers)
-	start := func(f dbserver.Flavor) func() (*dbserver.Server, error) {
-		return sync.OnceValues(func() (*dbserver.Server, error) {
-			srv, err := dbserver.Start(context.Background(), dbserver.Options{Flavor: f})
-			if err == nil {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.started = append(s.started, srv)
-			}
-			return srv, err
-		})
-	}
-	s.mysql, s.mariadb = start(dbserver.MySQL), start(dbserver.MariaDB)
-	s.command = sync.OnceValues(func() (string, error) {
-		bin := filepath.Join(s.dir, "binjet")
-		out, err := exec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("build the command: %w\n%s", err, out)
-		}
-		return bin, err
-	})
-	return s
-}
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "binjet-mapping-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	shared.dir = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	for _, srv := range shared.started {
-		_ = srv.Close()
-	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		log.Print(err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m, func() error { return goleak.Find() })) }
 
 // world is a database of its own on a server.
 type world struct {
@@ -89,15 +34,12 @@ type world struct {
 
 // eachFlavor runs the test on both flavours, in parallel.
 func eachFlavor(t *testing.T, test func(t *testing.T, w *world)) {
-	for name, start := range map[string]func() (*dbserver.Server, error){"MySQL": shared.mysql, "MariaDB": shared.mariadb} {
-		t.Run(name, func(t *testing.T) {
+	for _, flavor := range testdb.Flavors() {
+		t.Run(flavor.String(), func(t *testing.T) {
 			t.Parallel()
-			srv, err := start()
-			must(t, err)
-			w := &world{srv: srv, schema: fmt.Sprintf("s%d", shared.schemas.Add(1))}
-			w.db = open(t, srv.DSN(""))
-			w.exec(t, "CREATE DATABASE "+w.schema)
-			w.db = open(t, srv.DSN(w.schema))
+			w := &world{srv: testdb.Shared(t, flavor), schema: fmt.Sprintf("s%d", schemas.Add(1))}
+			testdb.Create(t, w.srv, w.schema)
+			w.db = testdb.Open(t, w.srv.DSN(w.schema))
 			test(t, w)
 		})
 	}
@@ -161,14 +103,6 @@ func readFrom(t *testing.T, r *binlog.Reader, p *checkpoint.Position, n int) (li
 		t.Fatalf("read %d of %d messages: %v", len(list), n, err)
 	}
 	return list, invalid
-}
-
-func open(t *testing.T, dsn string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	must(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }
 
 func must(t *testing.T, err error) {

@@ -71,7 +71,7 @@ func TestObserved(t *testing.T) {
 			t.Parallel()
 			sent := newReceiver(t)
 			w := newWorld(t, flavor, sent.URL)
-			w.eventually("a leader that reads", func() bool { return strings.Contains(w.get("/metrics"), `binjet_source_connected{source="shop"} 1`) })
+			w.eventually("a leader that follows the binlog", w.follows)
 			traces(w, sent)
 			metrics(w)
 		})

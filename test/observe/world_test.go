@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +19,10 @@ import (
 
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
+
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m)) }
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -38,14 +41,9 @@ type world struct {
 
 func newWorld(t *testing.T, flavor dbserver.Flavor, otlp string) *world {
 	t.Helper()
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor})
-	must(t, err)
-	t.Cleanup(func() { must(t, srv.Close()) })
-	w := &world{T: t}
-	w.db, err = sql.Open("mysql", srv.DSN(""))
-	must(t, err)
+	srv := testdb.New(t, dbserver.Options{Flavor: flavor})
+	w := &world{T: t, db: testdb.Open(t, srv.DSN(""))}
 	w.db.SetMaxOpenConns(1) // USE holds for it
-	t.Cleanup(func() { must(t, w.db.Close()) })
 	for _, statement := range []string{
 		"CREATE DATABASE shop", "USE shop", "CREATE USER streamer@'%' IDENTIFIED BY 's'",
 		"GRANT REPLICATION SLAVE ON *.* TO streamer@'%'", "GRANT SELECT, LOCK TABLES ON shop.* TO streamer@'%'",
@@ -55,9 +53,10 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, otlp string) *world {
 		must(t, err)
 	}
 	broker := natstest.Start(t)
+	var err error
 	w.js, err = jetstream.New(broker.Connect(t))
 	must(t, err)
-	bin := build(t)
+	bin := testdb.Command(t)
 	env := []string{"BINJET_NATS_URL=" + broker.URL(), "BINJET_HTTP_LISTEN=127.0.0.1:0", "BINJET_TRACING_ENDPOINT=" + otlp, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	init := exec.Command(bin, "init")
 	init.Env = append(env, "BINJET_SOURCE_DSN="+srv.DSN("shop"))
@@ -66,15 +65,6 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, otlp string) *world {
 	}
 	w.run(bin, append(env, "BINJET_SOURCE_DSN=streamer:s@tcp("+srv.Addr()+")/shop"))
 	return w
-}
-
-func build(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "binjet")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		t.Fatalf("build the command: %v\n%s", err, out)
-	}
-	return bin
 }
 
 // run starts the streamer, and returns once it serves its probes.
@@ -120,6 +110,20 @@ func (w *world) get(path string) string {
 	body, err := io.ReadAll(res.Body)
 	must(w.T, err)
 	return string(body)
+}
+
+// follows tells whether the streamer reads the binlog. Before that it may be in its snapshot,
+// whose rows have no time of a commit.
+func (w *world) follows() bool {
+	w.Helper()
+	var r struct {
+		Checkpoint struct {
+			Position string
+			Snapshot *struct{}
+		}
+	}
+	must(w.T, json.Unmarshal([]byte(w.get("/readyz")), &r))
+	return r.Checkpoint.Position != "" && r.Checkpoint.Snapshot == nil
 }
 
 func (w *world) eventually(what string, is func() bool) {

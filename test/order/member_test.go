@@ -24,6 +24,7 @@ import (
 
 	"github.com/binjet/binjet/consumer"
 	"github.com/binjet/binjet/consumer/inbox"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // memberEnv makes this program a member of the consumer instead of a test.
@@ -32,9 +33,10 @@ const memberEnv = "BINJET_TEST_ORDER_MEMBER"
 func TestMain(m *testing.M) {
 	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // lost connections are part of these tests
 	if os.Getenv(memberEnv) == "" {
-		os.Exit(m.Run())
+		os.Exit(testdb.Run(m))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	fmt.Println(memberIsUp)
 	defer stop()
 	if err := member(ctx); err != nil {
 		slog.Error("the member failed", slog.Any("error", err))

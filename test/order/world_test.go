@@ -21,6 +21,7 @@ import (
 	"github.com/binjet/binjet/consumer/inbox"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // patience is for a machine that is busy with other things too.
@@ -56,20 +57,15 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, partitions, keys int) *world
 // openDB makes the tables, and the members' environment.
 func (w *world) openDB(flavor dbserver.Flavor) {
 	t := w.t
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Progress: func(s string) { t.Log(s) }})
-	must(t, err)
-	t.Cleanup(func() { must(t, srv.Close()) })
+	srv := testdb.New(t, dbserver.Options{Flavor: flavor})
 	driver, dsn, dialect, place := "mysql", srv.DSN(""), inbox.MySQL, []string{"?", "?", "?"}
 	if flavor == dbserver.PostgreSQL {
 		driver, dialect, place = "pgx", inbox.PostgreSQL, []string{"$1", "$2", "$3"}
 	} else {
-		admin, err := sql.Open(driver, dsn)
-		must(t, err)
-		_, err = admin.ExecContext(t.Context(), "CREATE DATABASE effects")
-		must(t, err)
-		must(t, admin.Close())
+		testdb.Create(t, srv, "effects")
 		dsn = srv.DSN("effects")
 	}
+	var err error
 	w.db, err = sql.Open(driver, dsn)
 	must(t, err)
 	t.Cleanup(func() { _ = w.db.Close() })
@@ -139,9 +135,16 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// memberIsUp is what a member says once it can be asked to leave: before, SIGTERM kills it.
+const memberIsUp = "up"
+
 // leave ends a member in good order.
 func (w *world) leave(p *process) {
 	w.t.Helper()
+	w.eventually("a member that can be asked to leave", func() bool {
+		said, _ := os.ReadFile(p.log)
+		return strings.HasPrefix(string(said), memberIsUp+"\n")
+	})
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:

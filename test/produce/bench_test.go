@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/binjet/binjet"
-	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // BenchmarkInsert compares Insert with the same statement written by hand, on real
@@ -24,16 +24,15 @@ import (
 //
 //	go test -run - -bench Insert ./produce
 func BenchmarkInsert(b *testing.B) {
-	for flavor, start := range map[string]func() (*dbserver.Server, error){"MySQL": shared.mysql, "MariaDB": shared.mariadb} {
-		b.Run(flavor, func(b *testing.B) {
-			s, err := start()
-			must(b, err)
+	for _, flavor := range testdb.Flavors() {
+		b.Run(flavor.String(), func(b *testing.B) {
+			s := testdb.Shared(b, flavor)
 			for _, how := range []string{"text", "interpolated", "prepared"} {
 				params := ""
 				if how == "interpolated" {
 					params = "?interpolateParams=true"
 				}
-				db := open(b, schema(b, s, params))
+				db := testdb.Open(b, schema(b, s, params))
 				for _, n := range []int{1, 10, 100, 1000} {
 					b.Run(fmt.Sprintf("%s/%d", how, n), func(b *testing.B) { compare(b, db, how == "prepared", n) })
 				}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	osexec "os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -16,11 +15,11 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/consumer"
 	"github.com/binjet/binjet/internal/dbserver"
-	"github.com/binjet/binjet/internal/natstest"
 	"github.com/binjet/binjet/producer"
 	"github.com/binjet/binjet/producer/cloudevents"
 	"github.com/binjet/binjet/producer/codec"
 	"github.com/binjet/binjet/producer/codec/msgpack"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 type paid struct {
@@ -36,14 +35,11 @@ type handled struct {
 // TestEndToEnd sends messages from Insert through `binjet run` to a handler: with
 // their headers, as CloudEvents, held back until their time, and expired.
 func TestEndToEnd(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "binjet")
-	if out, err := osexec.Command("go", "build", "-o", bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		t.Fatalf("build the command: %v\n%s", err, out)
-	}
+	bin := testdb.Command(t)
 	eachFlavor(t, func(t *testing.T, s *dbserver.Server) {
-		dsn, broker := schema(t, s, ""), natstest.Start(t)
+		dsn, broker := schema(t, s, ""), testdb.NewBroker(t)
 		streamer(t, bin, dsn, broker.URL())
-		db := open(t, dsn)
+		db := testdb.Open(t, dsn)
 		js, err := jetstream.New(broker.Connect(t))
 		must(t, err)
 

@@ -14,6 +14,7 @@ import (
 	"github.com/binjet/binjet/producer"
 	"github.com/binjet/binjet/producer/codec"
 	"github.com/binjet/binjet/producer/producertest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // handle is what a data layer has for a transaction, or in place of one.
@@ -42,7 +43,7 @@ func TestDataLayers(t *testing.T) {
 			for name, newLayer := range layers() {
 				t.Run(name+params, func(t *testing.T) {
 					dsn := schema(t, s, params)
-					look, db := open(t, dsn), open(t, dsn)
+					look, db := testdb.Open(t, dsn), testdb.Open(t, dsn)
 					db.SetMaxOpenConns(1)
 					exec(t, look, shop.Schema)
 					l := newLayer(t, db)

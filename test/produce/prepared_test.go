@@ -10,6 +10,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 func event(i int) *binjet.Message {
@@ -26,7 +27,7 @@ func count(t testing.TB, db *sql.DB) (n int) {
 // altered, and after their connection was lost.
 func TestPrepared(t *testing.T) {
 	eachFlavor(t, func(t *testing.T, s *dbserver.Server) {
-		db := open(t, schema(t, s, ""))
+		db := testdb.Open(t, schema(t, s, ""))
 		db.SetMaxOpenConns(2)
 		p, err := newProducer(t, producer.Config{}).Prepare(t.Context(), db, 1, 3)
 		must(t, err)

@@ -24,6 +24,7 @@ import (
 // row's transaction. Many writers commit while rows are looked at; the raw binlog
 // tells later which transaction each of them was.
 func TestHorizonHoldsWhatIsSeen(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		flavor dbserver.Flavor
 		args   []string
@@ -60,7 +61,7 @@ func (w *world) look(file bool) (seen []sight) {
 		at.Binlog = checkpoint.FilePosition{File: "none.000000"}
 	}
 	p, err := prune.New(prune.Config{
-		DB: w.db, Tables: []string{"outbox"}, Keep: time.Microsecond, Patience: time.Nanosecond, BatchRows: prune.MaxBatchRows,
+		DB: w.db, Tables: []string{"outbox"}, Keep: time.Microsecond, Patience: time.Nanosecond, Rates: prune.Rates{BatchRows: prune.MaxBatchRows},
 		Published: func(context.Context) (checkpoint.Position, error) { return at, nil },
 		Verify:    func(context.Context, checkpoint.Position) error { return nil },
 		Hooks: prune.Hooks{Selected: func(_ string, ids []string, h prune.Horizon) {

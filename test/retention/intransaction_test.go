@@ -29,6 +29,7 @@ func events(n int) []*binjet.Message {
 // the same, once, and nothing stays in the table. Whoever holds transactions open
 // keeps nobody else from inserting.
 func TestDeleteInTransaction(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
 		w.start()
@@ -84,6 +85,7 @@ func TestDeleteInTransaction(t *testing.T) {
 // TestDeleteInTransactionLocksOwnRowsOnly: while transactions are open that
 // inserted and deleted, at the lowest, the highest and any place of the key, others do.
 func TestDeleteInTransactionLocksOwnRowsOnly(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
 		w.db.SetMaxOpenConns(20)

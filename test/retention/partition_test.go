@@ -13,6 +13,7 @@ import (
 // TestPrunePartitions: days that are old and in the stream are dropped as a whole, days
 // to come are made, and what a pruner that died left behind is cleared away.
 func TestPrunePartitions(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
 		const day = 24 * time.Hour

@@ -75,6 +75,7 @@ func (l *load) ids() map[string]bool {
 // again and again. While none runs, writers go on and binjet prune is tried: each row
 // that is gone then is in the stream. In the end all is published, and all rows are gone.
 func TestPruneUnderKills(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
 		w.run("init")
@@ -118,6 +119,7 @@ func (w *world) gone(l *load) (gone []string) {
 
 // TestPruneKeeps what is young, and what is not in the stream, for as long as that is so.
 func TestPruneKeeps(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
 		insert := func(id string, age string) {
@@ -167,6 +169,7 @@ func TestPruneKeeps(t *testing.T) {
 // TestPruneGrants: what is missing is named with the statement that mends it, and
 // with exactly that it works.
 func TestPruneGrants(t *testing.T) {
+	t.Parallel()
 	eachFlavor(t, func(t *testing.T, flavor dbserver.Flavor) {
 		w := newWorld(t, flavor)
 		w.run("init")

@@ -7,7 +7,6 @@ import (
 	"log"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,24 +21,12 @@ import (
 	"github.com/binjet/binjet/checkpoint/store"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
-// binjetCommand is its path, built once for all tests.
-var binjetCommand string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "binjet-retention-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	binjetCommand = filepath.Join(dir, "binjet")
-	if out, err := exec.Command("go", "build", "-o", binjetCommand, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		log.Fatalf("build the command: %v\n%s", err, out)
-	}
 	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // lost connections are part of these tests
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(testdb.Run(m))
 }
 
 const heartbeat = 150 * time.Millisecond
@@ -63,13 +50,10 @@ func eachFlavor(t *testing.T, test func(t *testing.T, flavor dbserver.Flavor)) {
 
 func newWorld(t *testing.T, flavor dbserver.Flavor, args ...string) *world {
 	t.Helper()
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Args: args, Progress: func(s string) { t.Log(s) }})
-	must(t, err)
-	t.Cleanup(func() { _ = srv.Close() })
+	srv := testdb.New(t, dbserver.Options{Flavor: flavor, Args: args})
 	w := &world{t: t, srv: srv, nats: natstest.Start(t)}
 	w.nc = w.nats.Connect(t)
-	w.db = open(t, srv.DSN(""))
-	w.exec("CREATE DATABASE shop")
+	testdb.Create(t, srv, "shop")
 	w.db = open(t, srv.DSN("shop"))
 	create, err := binjet.OutboxSQL("outbox")
 	must(t, err)
@@ -84,10 +68,8 @@ func newWorld(t *testing.T, flavor dbserver.Flavor, args ...string) *world {
 
 func open(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	must(t, err)
+	db := testdb.Open(t, dsn)
 	db.SetMaxIdleConns(20)
-	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
@@ -128,7 +110,7 @@ func (w *world) start(env ...string) *process {
 	f, err := os.CreateTemp(w.t.TempDir(), "streamer-*.log")
 	must(w.t, err)
 	defer f.Close()
-	p := &process{cmd: exec.Command(binjetCommand, "run"), log: f.Name(), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(testdb.Command(w.t), "run"), log: f.Name(), done: make(chan struct{})}
 	p.cmd.Env = append(append(os.Environ(), w.env...), env...)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = f, f, w.t.TempDir()
 	must(w.t, p.cmd.Start())
@@ -174,7 +156,7 @@ func (w *world) run(args ...string) (stdout, stderr string, code int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 90*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binjetCommand, args...)
+	cmd := exec.CommandContext(ctx, testdb.Command(w.t), args...)
 	var out, errs strings.Builder
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(os.Environ(), w.env...), w.t.TempDir(), &out, &errs
 	if err := cmd.Run(); ctx.Err() != nil {

@@ -33,9 +33,8 @@ func untilStored(t *testing.T, js jetstream.JetStream, n int) []jetstream.Msg {
 	return list
 }
 
-// untilLeader waits until a streamer publishes: the snapshot of a table without
-// rows is over when the checkpoint says so.
-func (w *world) untilLeader(t *testing.T, js jetstream.JetStream) {
+// untilFollows waits until the start snapshot is over and a streamer reads the binlog.
+func (w *world) untilFollows(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -65,6 +64,7 @@ func TestDown(t *testing.T) {
 		w.want(t, 3, []string{"no checkpoint of source"}, "schema", "down", "--yes")
 		stop := w.stream(t)
 		untilStored(t, js, 1)
+		w.untilFollows(t, js)
 		stop()
 		w.insert(t, "b")
 		w.want(t, 3, []string{"holds rows that are not published: the checkpoint lacks"}, "schema", "down", "--yes")
@@ -107,14 +107,15 @@ func TestDownForced(t *testing.T) {
 // tells nothing of the rows of this one.
 func TestDownOtherServer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, dbserver.MySQL, all.servers[dbserver.MySQL])
+	w := newWorld(t, dbserver.MySQL)
 	js := w.broker(t)
 	w.want(t, 0, nil, "init")
 	w.insert(t, "a")
 	stop := w.stream(t)
 	untilStored(t, js, 1)
+	w.untilFollows(t, js)
 	stop()
-	other := newWorld(t, dbserver.MariaDB, all.servers[dbserver.MariaDB])
+	other := newWorld(t, dbserver.MariaDB)
 	other.nats, other.env = w.nats, []string{"BINJET_SOURCE_NAME=" + w.schema}
 	other.want(t, 0, nil, "schema", "up")
 	other.insert(t, "b")

@@ -12,6 +12,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/binlog"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // sink reads a source like a relay: what it took is done, and where it was cut it
@@ -28,7 +29,7 @@ var errCut = errors.New("cut")
 
 func newSink(t *testing.T, w *world) *sink {
 	t.Helper()
-	r, err := binlog.New(binlog.Config{Addr: all.servers[w.flavor].Addr(), User: "root", Database: w.schema, Tables: []string{"outbox"}})
+	r, err := binlog.New(binlog.Config{Addr: testdb.Shared(t, w.flavor).Addr(), User: "root", Database: w.schema, Tables: []string{"outbox"}})
 	must(t, err)
 	pos, err := r.Begin(t.Context())
 	must(t, err)

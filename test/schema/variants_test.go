@@ -9,6 +9,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/producer"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // TestVariants: a table of each variant, from the command that makes it to the stream.
@@ -16,7 +17,7 @@ func TestVariants(t *testing.T) {
 	eachFlavor(t, func(t *testing.T, w *world) {
 		for _, variant := range binjet.Variants() {
 			t.Run(string(variant), func(t *testing.T) {
-				w := newWorld(t, w.flavor, all.servers[w.flavor])
+				w := newWorld(t, w.flavor)
 				js := w.broker(t)
 				w.want(t, 0, []string{"created"}, "init", "--variant="+string(variant))
 				w.want(t, 0, []string{"exists"}, "init")
@@ -34,7 +35,7 @@ func TestVariants(t *testing.T) {
 				}
 				stop := w.stream(t)
 				if variant == binjet.Blackhole {
-					w.untilLeader(t, js)
+					w.untilFollows(t, js)
 				} else {
 					untilStored(t, js, 2)
 				}
@@ -56,7 +57,7 @@ func (w *world) account(t *testing.T, name, privileges string) {
 	user := fmt.Sprintf("'%s_%s'@'%%'", w.schema, name)
 	w.exec(t, "CREATE USER "+user+" IDENTIFIED BY ''", "GRANT "+privileges+" ON "+w.schema+".* TO "+user)
 	t.Cleanup(func() { _, _ = w.db.ExecContext(context.Background(), "DROP USER "+user) })
-	w.dsn = fmt.Sprintf("%s_%s@tcp(%s)/%s", w.schema, name, all.servers[w.flavor].Addr(), w.schema)
+	w.dsn = fmt.Sprintf("%s_%s@tcp(%s)/%s", w.schema, name, testdb.Shared(t, w.flavor).Addr(), w.schema)
 }
 
 // TestGrants: each command needs what docs/schema.md says, and names what lacks.
@@ -82,16 +83,10 @@ func TestGrants(t *testing.T) {
 // TestNoBlackhole: a server without the engine would make another table in its place.
 func TestNoBlackhole(t *testing.T) {
 	t.Parallel()
-	s, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: dbserver.MariaDB})
-	must(t, err)
-	t.Cleanup(func() { must(t, s.Close()) })
-	db, err := sql.Open("mysql", s.DSN(""))
-	must(t, err)
-	defer db.Close()
-	_, err = db.ExecContext(t.Context(), "CREATE DATABASE shop")
-	must(t, err)
+	s := testdb.New(t, dbserver.Options{Flavor: dbserver.MariaDB})
+	testdb.Create(t, s, "shop")
 	w := &world{flavor: dbserver.MariaDB, schema: "shop", dsn: s.DSN("shop")}
-	w.db = w.open(t, w.dsn)
+	w.db = testdb.Open(t, w.dsn)
 	w.exec(t, "SET GLOBAL sql_mode=''")
 	w.want(t, 1, []string{"no engine BLACKHOLE", "INSTALL SONAME 'ha_blackhole'"}, "schema", "up", "--variant=blackhole")
 	if left := w.tables(t); left != "" {

@@ -2,15 +2,12 @@ package schema
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -22,43 +19,15 @@ import (
 
 	"github.com/binjet/binjet/internal/dbserver"
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
 // patience is for a machine that is busy with other things too.
 const patience = time.Minute
 
-// shared is what all tests use: the command, and one server of each flavour.
-type shared struct {
-	bin     string
-	servers map[dbserver.Flavor]*dbserver.Server
-	schemas atomic.Int32
-}
+var schemas atomic.Int32
 
-var all shared
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "binjet-schema-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	all.bin = filepath.Join(dir, "binjet")
-	if out, err := exec.Command("go", "build", "-o", all.bin, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		log.Fatalf("build the command: %v\n%s", err, out)
-	}
-	all.servers = make(map[dbserver.Flavor]*dbserver.Server)
-	for _, flavor := range []dbserver.Flavor{dbserver.MySQL, dbserver.MariaDB} {
-		s, err := dbserver.Start(context.Background(), dbserver.Options{Flavor: flavor})
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer s.Close()
-		all.servers[flavor] = s
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testdb.Run(m)) }
 
 // world is a database of its own on a server of either flavour.
 type world struct {
@@ -73,38 +42,27 @@ type world struct {
 // eachFlavor runs the test on both flavours, in parallel.
 func eachFlavor(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Parallel()
-	for flavor, s := range all.servers {
+	for _, flavor := range testdb.Flavors() {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()
-			test(t, newWorld(t, flavor, s))
+			test(t, newWorld(t, flavor))
 		})
 	}
 }
 
-func newWorld(t *testing.T, flavor dbserver.Flavor, s *dbserver.Server) *world {
+func newWorld(t *testing.T, flavor dbserver.Flavor) *world {
 	t.Helper()
-	w := &world{flavor: flavor, schema: fmt.Sprintf("schema%d", all.schemas.Add(1))}
+	s := testdb.Shared(t, flavor)
+	w := &world{flavor: flavor, schema: fmt.Sprintf("schema%d", schemas.Add(1))}
 	w.dsn = s.DSN(w.schema)
-	root, err := sql.Open("mysql", s.DSN(""))
-	must(t, err)
-	defer root.Close()
-	_, err = root.ExecContext(t.Context(), "CREATE DATABASE "+w.schema)
-	must(t, err)
-	w.db = w.open(t, w.dsn)
+	testdb.Create(t, s, w.schema)
+	w.db = testdb.Open(t, w.dsn)
 	if flavor == dbserver.MariaDB {
 		if _, err := w.db.ExecContext(t.Context(), "INSTALL SONAME 'ha_blackhole'"); err != nil && !strings.Contains(err.Error(), "already") {
 			t.Fatal(err)
 		}
 	}
 	return w
-}
-
-func (w *world) open(t *testing.T, dsn string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	must(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }
 
 // broker starts one for the commands that need it.
@@ -160,7 +118,7 @@ func (r result) String() string {
 }
 
 func (w *world) command(t *testing.T, args ...string) *exec.Cmd {
-	cmd := exec.Command(all.bin, args...)
+	cmd := exec.Command(testdb.Command(t), args...)
 	cmd.Dir = t.TempDir()
 	url := "nats://127.0.0.1:1" // nobody
 	if w.nats != nil {

@@ -24,6 +24,7 @@ type login struct {
 // the file holds is used at each connect: once the broker takes the second only, the
 // process says that it is refused, and follows when the file changes.
 func TestBrokerLogins(t *testing.T) {
+	t.Parallel()
 	d := startDatabase(t, dbserver.MySQL)
 	for name, l := range map[string]login{"password": passwordLogin(), "token": tokenLogin(), "creds": credsLogin(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -55,6 +56,7 @@ func TestBrokerLogins(t *testing.T) {
 // TestNKeyLogin: the seed is read at each connect, and one of another user is refused
 // with a word of why.
 func TestNKeyLogin(t *testing.T) {
+	t.Parallel()
 	d := startDatabase(t, dbserver.MySQL)
 	first, second := newUser(t), newUser(t)
 	ns := natstest.Start(t, func(o *server.Options) {

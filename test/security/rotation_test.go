@@ -23,6 +23,7 @@ import (
 // then the whole account. The process follows at its next connect, and meanwhile says
 // why it can't.
 func TestDatabaseLoginIsRotated(t *testing.T) {
+	t.Parallel()
 	flavours(t, func(t *testing.T, flavor dbserver.Flavor) {
 		d, ns := startDatabase(t, flavor), natstest.Start(t)
 		root := env{"BINJET_SOURCE_DSN": d.DSN("shop"), "BINJET_NATS_URL": ns.URL(), "BINJET_RELAY_HEARTBEAT": "200ms", "BINJET_RELAY_HAND_OVER": "10m"}
@@ -66,6 +67,7 @@ func TestDatabaseLoginIsRotated(t *testing.T) {
 // TestCertificatesAreRotated: mutual TLS to both sides. Then all of it changes, the CA
 // too: on the servers first, which refuses us, and then in our files.
 func TestCertificatesAreRotated(t *testing.T) {
+	t.Parallel()
 	flavours(t, func(t *testing.T, flavor dbserver.Flavor) {
 		theirs, ours := t.TempDir(), t.TempDir()
 		ca := testcert.NewCA(t)

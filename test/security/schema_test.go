@@ -27,6 +27,7 @@ func configSchema(t *testing.T) *jsonschema.Schema {
 // TestDocumentedConfigurations: every YAML of the README and the docs that is one of
 // ours is taken by the schema and by the command.
 func TestDocumentedConfigurations(t *testing.T) {
+	t.Parallel()
 	schema := configSchema(t)
 	pages, err := filepath.Glob("../../docs/*.md")
 	must(t, err)
@@ -55,6 +56,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 // TestSchemaAgrees: what the schema takes the command takes, and what it refuses is
 // refused, or only spelled in a way that editors need not know.
 func TestSchemaAgrees(t *testing.T) {
+	t.Parallel()
 	schema := configSchema(t)
 	for text, good := range map[string]bool{
 		"source: {heartbeat: 1m30s, server_id: 7, tables: [a, b.c], start: latest}": true,

@@ -15,6 +15,7 @@ import (
 // error, a metric, a probe, a page or what config print says. (What is broken before
 // anything answers is in cmd/binjet.)
 func TestNoSecretIsShown(t *testing.T) {
+	t.Parallel()
 	const secret, other = "S3NT1NELw0rd", "0th3rS3NT1NEL"
 	flavours(t, func(t *testing.T, flavor dbserver.Flavor) {
 		d := startDatabase(t, flavor)

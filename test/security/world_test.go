@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,24 +22,12 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/binjet/binjet/internal/dbserver"
+	"github.com/binjet/binjet/test/internal/testdb"
 )
 
-// program is the path of the command, built once for all tests.
-var program string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "binjet-security-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	program = filepath.Join(dir, "binjet")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/binjet/binjet/cmd/binjet").CombinedOutput(); err != nil {
-		log.Fatalf("build the command: %v\n%s", err, out)
-	}
 	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // refused logins are part of these tests
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(testdb.Run(m))
 }
 
 // patience is for a machine that is busy with other things too.
@@ -64,21 +51,9 @@ type database struct {
 
 func startDatabase(t *testing.T, flavor dbserver.Flavor, args ...string) *database {
 	t.Helper()
-	srv, err := dbserver.Start(t.Context(), dbserver.Options{Flavor: flavor, Args: append([]string{"--tmpdir=" + t.TempDir()}, args...), Progress: func(s string) { t.Log(s) }})
-	must(t, err)
-	t.Cleanup(func() { must(t, srv.Close()) })
-	d := &database{Server: srv, root: openDB(t, srv.DSN(""))}
-	d.exec(t, "CREATE DATABASE shop")
-	d.root = openDB(t, srv.DSN("shop"))
-	return d
-}
-
-func openDB(t *testing.T, dsn string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	must(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	srv := testdb.New(t, dbserver.Options{Flavor: flavor, Args: args})
+	testdb.Create(t, srv, "shop")
+	return &database{Server: srv, root: testdb.Open(t, srv.DSN("shop"))}
 }
 
 func (d *database) exec(t *testing.T, query string) {
@@ -128,7 +103,7 @@ func (e env) with(more env) env {
 // command is not yet run. Nothing of the test's environment is in its own.
 func (e env) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(testdb.Command(t), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"HOME=" + cmd.Dir, "PATH=" + os.Getenv("PATH")}
 	for k, v := range e {
