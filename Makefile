@@ -27,13 +27,29 @@ unit: ## Unit tests with the race detector; no database server
 	$(GO) test -race ./...
 	cd examples && $(GO) test -race ./...
 
+# Tests of a package that run at once. They wait for servers more than they compute, so it
+# is more than a small machine has cores.
+PARALLEL ?= 4
+
 .PHONY: integration
 integration: ## Tests on real MySQL and MariaDB, which they fetch and start themselves
-	cd test && $(GO) test -race -count=1 -timeout 40m ./...
+	cd test && $(GO) test -race -count=1 -timeout 40m -parallel $(PARALLEL) ./...
 
 .PHONY: test-containers
-test-containers: ## docker-compose.yml end to end, in a container engine, with no registry
+test-containers: ## Tests with databases in containers, and docker-compose.yml end to end, with no registry
 	bash test/containers.sh
+
+# What needs no more of a server than SQL and its binlog.
+GIVEN := ./mapping ./produce
+
+.PHONY: test-given
+test-given: ## Tests on servers that run already: BINJET_TEST_MYSQL_ADDR, _MARIADB_ADDR, _NATS_URL
+	@test -n "$$BINJET_TEST_MYSQL_ADDR$$BINJET_TEST_MARIADB_ADDR$$BINJET_TEST_NATS_URL" || { echo "set BINJET_TEST_MYSQL_ADDR or BINJET_TEST_MARIADB_ADDR to host:port, or BINJET_TEST_NATS_URL to nats://host:port"; exit 2; }
+	cd test && $(GO) test -race -count=1 -p 1 $(GIVEN)
+
+.PHONY: test-matrix
+test-matrix: ## A part of the tests on each version of MySQL, MariaDB and NATS that is to be had; ARGS="-only MariaDB"
+	@cd test && $(GO) run ./matrix $(ARGS)
 
 # What reads bytes of others: each for FUZZTIME. Inputs that broke something are kept in
 # testdata/fuzz and run with every test.
@@ -42,12 +58,16 @@ FUZZ := .:FuzzDecodeHeaders ./checkpoint:FuzzGTIDSet ./checkpoint:FuzzFilePositi
 
 .PHONY: fuzz
 fuzz: ## Fuzz the decoders, FUZZTIME=60s each
-	@for f in $(FUZZ); do echo "$$f"; $(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$${f%%:*}" || exit 1; done
+	@GO=$(GO) bash test/fuzz.sh $(FUZZTIME) $(FUZZ)
 
 .PHONY: torture
 torture: ## Try to break it: TORTURE="-duration 10m -seed 7" for other than two minutes; then the whole model
 	cd test && $(GO) test -count=1 -timeout 24h -v ./torture -run TestTorture -all -duration 2m $(TORTURE)
 	cd test && $(GO) test -count=1 -timeout 24h -v ./model -deep
+
+.PHONY: bench
+bench: ## Measure binjet beside what limits it: ARGS="-rows 200000 -only drain"; -h lists the flags
+	@cd test && $(GO) run ./bench $(ARGS)
 
 .PHONY: bench-consumer
 bench-consumer: ## Measure the consumer beside nats.go by hand and Watermill's router
@@ -106,8 +126,8 @@ image: ## Build the images of docker-compose.yml from binaries that this machine
 	@mkdir -p bin/image
 	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/image/binjet ./cmd/binjet
 	cd examples && CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags "-s -w" -o ../bin/image/shop ./shop
-	docker build -q -f deploy/Dockerfile --target prebuilt -t $(IMAGE) .
-	docker build -q -f examples/shop/Dockerfile --target prebuilt -t $(SHOP_IMAGE) .
+	docker build -q -f deploy/Dockerfile.prebuilt -t $(IMAGE) .
+	docker build -q -f examples/shop/Dockerfile.prebuilt -t $(SHOP_IMAGE) .
 
 .PHONY: release
 release: ## Archives of binjet for each platform, and their checksums, in dist/; VERSION=v1.2.3

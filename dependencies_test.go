@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -98,5 +99,52 @@ func TestLicenceOfOthers(t *testing.T) {
 	}
 	if _, err := licence(t.TempDir()); err == nil {
 		t.Error("no licence is one")
+	}
+}
+
+// notReleased are the modules whose versions are no releases: what asks for them, since
+// none of them has one that would do. A new one is a decision, to be written here.
+var notReleased = map[string]string{
+	"github.com/antithesishq/antithesis-sdk-go": "nats-server; the version that does nothing",
+	"github.com/munnerz/goautoneg":              "Prometheus's client; never released",
+	"github.com/pingcap/errors":                 "go-mysql, which asks for this state",
+	"github.com/pingcap/log":                    "go-mysql, which asks for this state",
+	"github.com/pingcap/tidb/pkg/parser":        "go-mysql; never released",
+	"google.golang.org/genproto/googleapis/api": "the OTLP exporter; never released",
+	"google.golang.org/genproto/googleapis/rpc": "the OTLP exporter; never released",
+}
+
+// TestDependenciesAreReleases: what we ask for ourselves is a release, and nothing is
+// replaced, which would not count for those who import this module, and would
+// forbid to install the command by its version.
+func TestDependenciesAreReleases(t *testing.T) {
+	release := regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
+	required, unreleased := 0, make(map[string]bool)
+	for line := range strings.Lines(read(t, "go.mod")) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if slices.Contains([]string{"replace", "exclude", "toolchain", "retract"}, words[0]) {
+			t.Errorf("go.mod has a line %q", strings.TrimSpace(line))
+		}
+		if len(words) < 2 || !strings.HasPrefix(words[1], "v") {
+			continue
+		}
+		required++
+		if module := words[0]; !release.MatchString(strings.TrimSuffix(words[1], "+incompatible")) {
+			unreleased[module] = true
+			if notReleased[module] == "" || !strings.HasSuffix(line, "// indirect\n") {
+				t.Errorf("%s %s is no release", module, words[1])
+			}
+		}
+	}
+	for module := range notReleased {
+		if !unreleased[module] {
+			t.Errorf("%s is a release by now, or gone", module)
+		}
+	}
+	if required < 30 {
+		t.Errorf("only %d modules were found", required)
 	}
 }
