@@ -27,10 +27,26 @@ const first = 300 * time.Millisecond
 func answer(t *testing.T, nc *nats.Conn, p Process, look func(context.Context) error) (stop func()) {
 	t.Helper()
 	stop, err := Answer(Config{Conn: nc, Subject: Subject("OUTBOX", "shop"), Process: func() Process { return p }, Look: look, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		err = nc.Flush() // the server knows of the subscription
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stop
+}
+
+// respond answers whoever asks with a text.
+func respond(t *testing.T, ns *natstest.Server, text string) {
+	t.Helper()
+	nc := ns.Connect(t)
+	_, err := nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(text)) })
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func ask(t *testing.T, nc *nats.Conn) string {
@@ -65,9 +81,7 @@ func TestAsk(t *testing.T) {
 	} {
 		defer stop()
 	}
-	if _, err := ns.Connect(t).Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte("garbage")) }); err != nil {
-		t.Fatal(err)
-	}
+	respond(t, ns, "garbage")
 	const want = "a leader true; c standby false no way to the source; b standby true; d standby false can't read"
 	for range 3 {
 		if got := ask(t, asker); got != want {
@@ -94,10 +108,7 @@ func TestAskSlow(t *testing.T) {
 	if got := ask(t, ns.Connect(t)); !strings.HasPrefix(got, ErrNobody.Error()) {
 		t.Errorf("%s", got)
 	}
-	sub, err := ns.Connect(t).Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(`{"instance":"old","role":"standby"}`)) })
-	if err != nil || sub == nil {
-		t.Fatal(err)
-	}
+	respond(t, ns, `{"instance":"old","role":"standby"}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*first)
 	defer cancel()
 	if _, err := Ask(ctx, ns.Connect(t), subject, first); !errors.Is(err, context.DeadlineExceeded) {
