@@ -5,7 +5,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 
 	"github.com/binjet/binjet/checkpoint"
@@ -29,11 +28,11 @@ type cursor struct {
 func newCursor(from checkpoint.FilePosition) *cursor { return &cursor{from: from} }
 
 // request is the position to ask the server for.
-func (c *cursor) request() mysql.Position {
+func (c *cursor) request() request {
 	if c.from.Offset > math.MaxUint32 {
-		return mysql.Position{Name: c.from.File, Pos: firstOffset}
+		return request{file: c.from.File, offset: firstOffset}
 	}
-	return mysql.Position{Name: c.from.File, Pos: uint32(c.from.Offset)}
+	return request{file: c.from.File, offset: uint32(c.from.Offset)}
 }
 
 // name is what a transaction is called whose group begins with the last event.

@@ -91,19 +91,19 @@ func (p *tape) raw(e taped, logPos uint64, flags uint16, body string) []byte {
 }
 
 // serve sends what lies behind a position, as COM_BINLOG_DUMP does.
-func (p *tape) serve(t *testing.T, from mysql.Position, each func(raw []byte, e taped) error) error {
+func (p *tape) serve(t *testing.T, from request, each func(raw []byte, e taped) error) error {
 	t.Helper()
 	for i, file := range p.files {
 		pos := uint64(firstOffset)
-		if fileName(i) < from.Name {
+		if fileName(i) < from.file {
 			continue
-		} else if fileName(i) == from.Name {
-			pos = uint64(from.Pos)
+		} else if fileName(i) == from.file {
+			pos = uint64(from.offset)
 		}
 		rotate := taped{kind: replication.ROTATE_EVENT}
 		body := string(binary.LittleEndian.AppendUint64(nil, pos)) + fileName(i)
 		raw := p.raw(rotate, 0, replication.LOG_EVENT_ARTIFICIAL_F, body)
-		if fileName(i) == from.Name && p.crc {
+		if fileName(i) == from.file && p.crc {
 			raw = raw[:len(raw)-4] // nothing said yet that there are checksums
 		}
 		if err := each(raw, rotate); err != nil {

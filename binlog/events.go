@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -170,12 +171,13 @@ func (p *events) table(raw, body []byte) error {
 		m.statement = p.statement
 		return nil
 	}
-	ev, err := p.full.Parse(raw)
+	kept := slices.Clip(bytes.Clone(raw)) // go-mysql's table, too, is made of it
+	ev, err := p.full.Parse(kept)
 	if err != nil {
 		return err
 	}
 	e := ev.Event.(*replication.TableMapEvent)
-	p.maps[id] = &tableMap{body, p.wanted.has(e.Schema, e.Table), p.statement}
+	p.maps[id] = &tableMap{kept[replication.EventHeaderSize:][:len(body)], p.wanted.has(e.Schema, e.Table), p.statement}
 	p.held += len(raw)
 	return nil
 }

@@ -313,9 +313,9 @@ func broken(raw []byte, dice *rand.Rand, sums bool) []byte {
 		binary.LittleEndian.PutUint32(raw[9:], uint32(len(raw)))
 	}
 	if sums && dice.IntN(12) > 0 {
-		return sealed(raw)
+		raw = sealed(raw)
 	}
-	return raw
+	return slices.Clip(raw)
 }
 
 // groupsOf is what becomes of events, and the error that ends it.

@@ -22,7 +22,7 @@ type head struct {
 // headOf reads the head of a file, as a replica that begins there.
 func (r *Reader) headOf(ctx context.Context, flavor checkpoint.Flavor, file string) (h head, err error) {
 	if flavor == checkpoint.MariaDB {
-		h, err = r.headOfMariaDB(ctx, mysql.Position{Name: file, Pos: firstOffset})
+		h, err = r.headOfMariaDB(ctx, file)
 	} else {
 		h, err = r.headOfMySQL(ctx, file)
 	}
@@ -53,10 +53,10 @@ func (r *Reader) headOfMySQL(ctx context.Context, file string) (h head, err erro
 	return h, err
 }
 
-func (r *Reader) headOfMariaDB(ctx context.Context, at mysql.Position) (h head, err error) {
+func (r *Reader) headOfMariaDB(ctx context.Context, file string) (h head, err error) {
 	p := newParser(mysql.MariaDBFlavor, &r.tables, false)
 	defer p.close()
-	err = r.sync(ctx, checkpoint.MariaDB, anyServerID(), func(raw []byte) error {
+	err = r.replicate(ctx, checkpoint.MariaDB, anyServerID(), request{file: file, offset: firstOffset}, func(raw []byte) error {
 		if replication.EventType(raw[4]) == replication.FORMAT_DESCRIPTION_EVENT {
 			h.begun = time.Unix(int64(binary.LittleEndian.Uint32(raw)), 0).UTC()
 		}
@@ -70,8 +70,6 @@ func (r *Reader) headOfMariaDB(ctx context.Context, at mysql.Position) (h head, 
 			}
 			return errListed
 		})
-	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
-		return s.StartSync(at)
 	})
 	if errors.Is(err, errListed) {
 		err = nil
@@ -89,14 +87,13 @@ func (r *Reader) OldestBinlog(ctx context.Context) (begun time.Time, err error) 
 	}
 	flavor := flavorOf(s.GetServerVersion())
 	s.close()
-	err = r.sync(ctx, flavor, anyServerID(), func(raw []byte) error {
+	oldest := request{offset: firstOffset}
+	err = r.replicate(ctx, flavor, anyServerID(), oldest, func(raw []byte) error {
 		if replication.EventType(raw[4]) != replication.FORMAT_DESCRIPTION_EVENT {
 			return nil
 		}
 		begun = time.Unix(int64(binary.LittleEndian.Uint32(raw)), 0).UTC()
 		return errListed
-	}, func(s *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
-		return s.StartSync(mysql.Position{Pos: firstOffset}) // of the first file there is
 	})
 	if !errors.Is(err, errListed) {
 		return begun, fmt.Errorf("read the head of the oldest binlog of %s: %w", r.cfg.Addr, err)

@@ -1,10 +1,7 @@
 package binlog
 
 import (
-	"bytes"
-	"crypto/tls"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -180,24 +177,6 @@ func TestGrants(t *testing.T) {
 		if got := list.has(tt.privilege, tt.on); got != tt.want {
 			t.Errorf("%q: %s on %v: %v", tt.lines, tt.privilege, tt.on, got)
 		}
-	}
-}
-
-// go-mysql logs its whole configuration at Info; none of it may come through.
-func TestQuietLogger(t *testing.T) {
-	var out bytes.Buffer
-	l := quiet(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	l.Info("create BinlogSyncer", slog.Any("config", &tls.Config{ServerName: "secret"}))
-	l.With("password", "secret").Info("more")
-	if out.Len() != 0 {
-		t.Errorf("logged %s", &out)
-	}
-	l.Error("it broke")
-	if got := out.String(); !strings.Contains(got, "DEBUG") || !strings.Contains(got, "it broke") {
-		t.Errorf("logged %q", got)
-	}
-	if quiet(slog.New(slog.NewTextHandler(&out, nil))).Enabled(t.Context(), slog.LevelError) {
-		t.Error("debugging is not asked for")
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
-
 	"github.com/binjet/binjet/checkpoint"
 )
 
@@ -126,7 +124,7 @@ func (r *Reader) oldest(ctx context.Context, srv *Server) (checkpoint.GTIDSet, e
 	if srv.Flavor == checkpoint.MySQL {
 		return srv.Purged, nil
 	}
-	h, err := r.headOfMariaDB(ctx, mysql.Position{Pos: firstOffset})
+	h, err := r.headOfMariaDB(ctx, "")
 	if err != nil {
 		return h.before, fmt.Errorf("read the head of the oldest binlog of %s: %w", r.cfg.Addr, err)
 	}
