@@ -30,6 +30,12 @@ const (
 // overhead is what the batch headers and framing add to a message at most.
 const overhead = 160
 
+// What headers take on the wire beside names and values, each and all of them.
+const (
+	headerLine  = len(": \r\n")
+	headerFrame = len("NATS/1.0\r\n\r\n")
+)
+
 // maxHeaderBytes leaves room for the batch headers in what the broker takes, 64 KiB.
 const maxHeaderBytes = 64<<10 - 1 - overhead
 
@@ -55,30 +61,32 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	msg := e.spares.take()
 	msg.Subject, msg.Data = e.subjectOf(m), m.Payload
 	h := msg.Header
-	setHeader(h, binjet.HeaderID, m.ID)
-	setHeader(h, binjet.HeaderTopic, m.Topic)
-	setHeader(h, binjet.HeaderKey, m.Key)
-	setHeader(h, binjet.HeaderSource, e.source)
-	setHeader(h, binjet.HeaderContentType, m.ContentType)
-	e.setFormatted(h, tx, i, total)
+	headers := headerFrame + e.setOwn(h, m) + e.setFormatted(h, tx, i, total)
 	for name, values := range m.Headers {
 		if name != binjet.HeaderContentType {
 			h[name] = values
+			headers += lineBytes(name, values)
 		} else if m.ContentType == "" && len(values) > 0 {
-			setHeader(h, name, values[0])
+			headers += setHeader(h, name, values[0])
 		}
 	}
-	size := msg.Size() + overhead
+	size := len(msg.Subject) + headers + len(msg.Data) + overhead
 	if n, limit := int64(size-len(msg.Subject)), e.maxPayload(); limit > 0 && n > limit { // the broker does not count the subject
 		return nil, 0, &tooLargeError{n, limit}
 	}
-	if n := size - overhead - len(msg.Subject) - len(msg.Data); n > maxHeaderBytes-deadletter.Room {
-		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes of a message that may become a dead letter", n, maxHeaderBytes-deadletter.Room)
+	if headers > maxHeaderBytes-deadletter.Room {
+		return nil, 0, fmt.Errorf("its headers are %d bytes, more than the %d that the broker takes of a message that may become a dead letter", headers, maxHeaderBytes-deadletter.Room)
 	}
 	if ttl, ok := h[binjet.HeaderTTL]; ok && !validTTL(ttl) {
 		return nil, 0, fmt.Errorf("its header %s is %q, which the broker refuses: give whole seconds", binjet.HeaderTTL, ttl)
 	}
 	return msg, size, nil
+}
+
+// setOwn sets the headers that are parts of m, and returns how many bytes they are.
+func (e *encoder) setOwn(h nats.Header, m *binjet.Message) int {
+	return setHeader(h, binjet.HeaderID, m.ID) + setHeader(h, binjet.HeaderTopic, m.Topic) + setHeader(h, binjet.HeaderKey, m.Key) +
+		setHeader(h, binjet.HeaderSource, e.source) + setHeader(h, binjet.HeaderContentType, m.ContentType)
 }
 
 // tooLargeError is by the limits as they were known.
@@ -106,8 +114,8 @@ func (e *encoder) subjectOf(m *binjet.Message) string {
 }
 
 // setFormatted sets the headers that are made of times and numbers, whose text is one
-// allocation.
-func (e *encoder) setFormatted(h nats.Header, tx *checkpoint.Transaction, i, total int) {
+// allocation, and returns how many bytes they are.
+func (e *encoder) setFormatted(h nats.Header, tx *checkpoint.Transaction, i, total int) int {
 	e.text = e.text[:0]
 	if at := tx.Messages[i].CreatedAt; !at.IsZero() {
 		e.text = at.UTC().AppendFormat(e.text, binjet.CreatedAtLayout)
@@ -127,9 +135,8 @@ func (e *encoder) setFormatted(h nats.Header, tx *checkpoint.Transaction, i, tot
 	if tx.GTID != e.gtid {
 		e.gtid, e.gtidText = tx.GTID, text[index:]
 	}
-	setHeader(h, binjet.HeaderCreatedAt, text[:created])
-	setHeader(h, binjet.HeaderTxIndex, text[created:index])
-	setHeader(h, binjet.HeaderTx, e.gtidText)
+	return setHeader(h, binjet.HeaderCreatedAt, text[:created]) + setHeader(h, binjet.HeaderTxIndex, text[created:index]) +
+		setHeader(h, binjet.HeaderTx, e.gtidText)
 }
 
 // validTTL reports whether nats-server takes the header: "never", a duration of

@@ -107,9 +107,7 @@ func (r *Relay) deadLetters(tx *checkpoint.Transaction, bad checkpoint.Invalid) 
 
 func headerBytes(h binjet.Headers) (n int) {
 	for name, values := range h {
-		for _, v := range values {
-			n += len(name) + len(v) + 4
-		}
+		n += lineBytes(name, values)
 	}
 	return n
 }

@@ -20,7 +20,7 @@ func (s spares) take() *nats.Msg {
 	case msg := <-s:
 		return msg
 	default:
-		return &nats.Msg{Header: make(nats.Header, 16)}
+		return &nats.Msg{Header: make(nats.Header, 14)}
 	}
 }
 
@@ -57,15 +57,25 @@ func stays(name string) bool {
 	return false
 }
 
-// setHeader sets one that stays; without a value it is not there.
-func setHeader(h nats.Header, name, value string) {
+// setHeader sets one that stays, and returns how many bytes it is; without a value it
+// is not there.
+func setHeader(h nats.Header, name, value string) int {
 	if value == "" {
 		delete(h, name)
-		return
+		return 0
 	}
 	if values := h[name]; len(values) == 1 {
 		values[0] = value
-		return
+	} else {
+		h[name] = []string{value}
 	}
-	h[name] = []string{value}
+	return len(name) + len(value) + headerLine
+}
+
+// lineBytes is what a header with its values takes on the wire.
+func lineBytes(name string, values []string) (n int) {
+	for _, v := range values {
+		n += len(name) + len(v) + headerLine
+	}
+	return n
 }

@@ -10,38 +10,43 @@ import (
 	"github.com/binjet/binjet/checkpoint"
 )
 
-// TestAllocations: what an event costs on our own path, from the transaction that was
-// read to the message that is staged.
+// ownPath is what a transaction of so many events goes through on our own path, from
+// where it was read to the messages that are staged.
+func ownPath(tb testing.TB, rows int) (run func()) {
+	tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID}, Committed: time.Now()}
+	for range rows {
+		tx.Messages = append(tx.Messages, binjet.Message{ID: "0199-7000", Topic: "orders.created", Key: "k", Payload: make([]byte, 256),
+			ContentType: "application/json", CreatedAt: time.Now(), Headers: binjet.Headers{"traceparent": {"00-x"}}})
+	}
+	spares := newSpares()
+	f := &feeder{encoder: encoder{spares: spares, source: "shop", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }},
+		queue: newQueue(8 << 20), backlog: new(backlog), maxMessages: MaxBatchMessages, maxBytes: DefaultBatchBytes}
+	p, b := &publisher{}, &batch{id: "batch"}
+	return func() {
+		tx.GTID.N++
+		if err := f.feed(tb.Context(), tx); err != nil {
+			tb.Fatal(err)
+		}
+		it, _, _, _ := f.queue.take(func(*item) bool { return true })
+		b.add(&it)
+		for ; b.staged < len(b.msgs); b.staged++ {
+			p.label(b.msgs[b.staged], b)
+		}
+		if len(b.msgs)+rows > MaxBatchMessages {
+			b.recycle(spares)
+			b.staged = 0
+		}
+	}
+}
+
+// TestAllocations: what an event costs on our own path.
 func TestAllocations(t *testing.T) {
 	for name, test := range map[string]struct {
 		rows int
 		most float64 // for each event
 	}{"one row": {1, 3}, "a hundred rows": {100, 1.2}} {
 		t.Run(name, func(t *testing.T) {
-			tx := &checkpoint.Transaction{GTID: checkpoint.GTID{Flavor: checkpoint.MySQL, UUID: fakeUUID}, Committed: time.Now()}
-			for range test.rows {
-				tx.Messages = append(tx.Messages, binjet.Message{ID: "0199-7000", Topic: "orders.created", Key: "k", Payload: make([]byte, 256),
-					ContentType: "application/json", CreatedAt: time.Now(), Headers: binjet.Headers{"traceparent": {"00-x"}}})
-			}
-			spares := newSpares()
-			f := &feeder{encoder: encoder{spares: spares, source: "shop", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }},
-				queue: newQueue(8 << 20), backlog: new(backlog), maxMessages: MaxBatchMessages, maxBytes: DefaultBatchBytes}
-			p, b := &publisher{}, &batch{id: "batch"}
-			run := func() {
-				tx.GTID.N++
-				if err := f.feed(t.Context(), tx); err != nil {
-					t.Fatal(err)
-				}
-				it, _, _, _ := f.queue.take(func(*item) bool { return true })
-				b.add(&it)
-				for ; b.staged < len(b.msgs); b.staged++ {
-					p.label(b.msgs[b.staged], b)
-				}
-				if len(b.msgs)+test.rows > MaxBatchMessages {
-					b.recycle(spares)
-					b.staged = 0
-				}
-			}
+			run := ownPath(t, test.rows)
 			runs := 3 * MaxBatchMessages / test.rows
 			for range runs { // what is used again has to be there first
 				run()
@@ -53,6 +58,14 @@ func TestAllocations(t *testing.T) {
 				t.Logf("%.2f allocations per event", per)
 			}
 		})
+	}
+}
+
+func BenchmarkOwnPath(b *testing.B) {
+	run := ownPath(b, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
 	}
 }
 
