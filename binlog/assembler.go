@@ -159,8 +159,17 @@ func (a *assembler) abandon() {
 
 func (a *assembler) reset() {
 	a.state, a.gtid, a.xid = between, checkpoint.GTID{}, ""
-	a.saves, a.next, a.rows, a.bytes, a.over = savepoints{}, 0, nil, 0, false
+	a.saves, a.next, a.bytes, a.over = savepoints{}, 0, 0, false
 	a.dropped, a.fault = nil, nil
+	a.letGo()
+}
+
+// letGo drops the rows that are held. The room of a few is used again.
+func (a *assembler) letGo() {
+	clear(a.rows)
+	if a.rows = a.rows[:0]; cap(a.rows) > 64 {
+		a.rows = nil
+	}
 }
 
 // other handles the events without a type of their own.
@@ -220,6 +229,9 @@ func (a *assembler) commit() (*group, error) {
 
 func (a *assembler) collect(g *group) {
 	g.rows = 0
+	if a.seen == nil && len(a.rows) > 0 {
+		g.messages = make([]binjet.Message, 0, len(a.rows))
+	}
 	for _, r := range a.rows {
 		if a.seen != nil {
 			a.seen(*r.table, r.msg.ID, r.msg.CreatedAt, r.deleted)

@@ -68,7 +68,8 @@ func (a *assembler) hold(r row) {
 	}
 	a.bytes += r.bytes
 	if a.bytes > a.limit {
-		a.over, a.rows, a.bytes = true, nil, 0
+		a.over, a.bytes = true, 0
+		a.letGo()
 		return
 	}
 	a.rows = append(a.rows, r)

@@ -44,7 +44,7 @@ func (a *assembler) prepare(ev *replication.BinlogEvent) (*group, error) {
 	case a.over:
 		p.plan = &plan{gtid: a.gtid, dropped: a.dropped, rows: p.rows}
 	default:
-		p.held, p.bytes = a.rows, a.bytes
+		p.held, p.bytes, a.rows = a.rows, a.bytes, nil
 	}
 	g := a.discard()
 	g.prepared = p

@@ -9,12 +9,14 @@
 // XA transaction lie in it before anybody knows its outcome. So nothing may be
 // published before a group's end, and a position may move only there:
 //
-//		connection → parser → assembler → stream → yield
-//		 (link)     (events)   (groups)   (position)
+//		connection → packets → parser → assembler → stream → yield
+//		 (link)      (bytes)   (events)   (groups)  (position)
 //
 //	  - The link owns the network connection: it bounds every read by itself, so
 //	    that a callee that blocks for long is back-pressure and not an error, and
 //	    it can end everything that hangs on the connection at once.
+//	  - Over it we register as a replica, ask for a dump and read its packets, in the
+//	    goroutine that asked, and use the room of most events again.
 //	  - The parser turns bytes into go-mysql's events, but for rows of other tables,
 //	    which it passes over. It inflates a compressed transaction as a stream, so that
 //	    its size does not count.

@@ -23,7 +23,15 @@ type layout struct {
 	id, topic, key, headers, payload, createdAt, tracing int // index; -1: none
 
 	topicParts, keyParts []boundPart // of templates
+	plain                plainHeaders
 	extra                []boundHeader
+}
+
+// plainHeaders is a headers column that holds nothing but a content type. Most rows of
+// a table have the same one, which is decoded once.
+type plainHeaders struct {
+	column      []byte
+	contentType string
 }
 
 // boundPart is a part of a template: literal text, or a column by its index.

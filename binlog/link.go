@@ -9,8 +9,7 @@ import (
 )
 
 // link makes the network connections of one use of the server, and can end all
-// of them at once. After that it makes no more: go-mysql's Close would dial
-// anew to kill its own session, and wait for a server that may never answer.
+// of them at once. After that it makes no more.
 type link struct {
 	timeout time.Duration // of every read and write
 
@@ -68,8 +67,7 @@ func (l *link) forget(c net.Conn) {
 }
 
 // linkConn bounds each read and write by itself, and ignores the deadlines that
-// go-mysql sets: it sets one before it hands an event on, and a handler that
-// takes long would find the connection dead.
+// go-mysql sets, which it means for several of them.
 type linkConn struct {
 	net.Conn
 	link *link

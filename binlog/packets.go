@@ -14,8 +14,8 @@ import (
 // of MySQL's protocol: three bytes of length, a sequence number, and the bytes. One
 // that is as long as can be goes on in the next.
 //
-// go-mysql's syncer would do, but copies each packet twice, and makes half a dozen
-// pieces of garbage of each event, for which a drain has five and more a transaction.
+// go-mysql's syncer would do, but it copies each packet twice and makes half a dozen
+// pieces of garbage of each event, of which a small transaction has five.
 type packets struct {
 	r        *bufio.Reader
 	sequence uint8

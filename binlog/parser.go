@@ -13,10 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// parser turns the bytes of events into events. go-mysql's syncer runs in raw
-// mode before it, for two reasons: an event that it can't parse would end the
-// connection before we could say what it was, and it would inflate and decode
-// all of a compressed transaction at once.
+// parser turns the bytes of events into events. go-mysql's own would inflate and
+// decode all of a compressed transaction at once.
 type parser struct {
 	events *events
 	inner  *events // for what is inside a compressed transaction

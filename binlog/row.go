@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -75,6 +76,11 @@ func (l *layout) timeOf(row []any) time.Time {
 
 // complete reads the headers into m and says what is wrong with it as a whole.
 func (r *rowReader) complete(m *binjet.Message, headers []byte) string {
+	alone := len(r.extra) == 0 && r.tracing < 0
+	if alone && len(headers) > 0 && bytes.Equal(headers, r.plain.column) {
+		m.ContentType = r.plain.contentType
+		return checked(m)
+	}
 	h, err := binjet.DecodeHeaders(headers)
 	if err != nil {
 		return err.Error()
@@ -89,13 +95,19 @@ func (r *rowReader) complete(m *binjet.Message, headers []byte) string {
 	}
 	if v := h[binjet.HeaderContentType]; len(v) == 1 {
 		m.ContentType = v[0]
-		delete(h, binjet.HeaderContentType)
+		if delete(h, binjet.HeaderContentType); alone && len(h) == 0 {
+			r.plain = plainHeaders{bytes.Clone(headers), m.ContentType}
+		}
 	} else if v == nil {
 		m.ContentType = r.contentType
 	}
 	if len(h) > 0 {
 		m.Headers = h
 	}
+	return checked(m)
+}
+
+func checked(m *binjet.Message) string {
 	if err := m.CheckRow(); err != nil {
 		return err.Error()
 	}
@@ -309,11 +321,11 @@ func (r *rowReader) payloadKept() []byte {
 	return append([]byte{}, b...)
 }
 
-// maxKept is above what go-mysql reads into a buffer that may be twice as large.
+// maxKept is far below where an event is read into room that grows, and may be larger.
 const maxKept = 1 << 20
 
-// mayKeep reports whether b may keep the whole event alive: each event of the binlog is
-// read into memory of its own, unlike the rows of a SELECT. All else of the row is less than
+// mayKeep reports whether b may keep the whole event alive: rows of the binlog are
+// read into memory of their own, unlike those of a SELECT. All else of the row is less than
 // a quarter of b, so that hardly more is held than is counted.
 func (r *rowReader) mayKeep(b []byte) bool {
 	if r.event == nil || len(b) == 0 || len(b) > maxKept {
