@@ -20,7 +20,7 @@ type stage struct {
 func stages() []stage {
 	return []stage{
 		{"garbage collection", []string{"runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.bgscavenge", "runtime.gcAssistAlloc"}},
-		{"go-mysql: socket, checksums, parsing", []string{"github.com/go-mysql-org/"}},
+		{"reading: packets, checksums, go-mysql", []string{"github.com/go-mysql-org/", "github.com/binjet/binjet/binlog.(*packets)", "github.com/binjet/binjet/binlog.(*events).body"}},
 		{"nats.go: headers, buffer, socket", []string{"github.com/nats-io/"}},
 		{"rows to messages (binlog)", []string{"github.com/binjet/binjet/binlog", "github.com/binjet/binjet."}},
 		{"batches (relay, checkpoint)", []string{"github.com/binjet/binjet/"}},
