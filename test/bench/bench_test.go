@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,6 +57,37 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
+// TestApart: with -apart a broker has other processors than everything else.
+func TestApart(t *testing.T) {
+	all, err := processors()
+	if err != nil || len(all) < 2 {
+		t.Fatalf("two processors are needed, and there are %v: %v", all, err)
+	}
+	one := all[len(all)-1]
+	c, err := startChild(t.TempDir(), "sleep", exec.Command("sleep", "60"), one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.kill()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.pid()))
+	if want := fmt.Sprintf("Cpus_allowed_list:\t%d\n", one); err != nil || !strings.Contains(string(status), want) {
+		t.Errorf("no %q in %s, %v", want, status, err)
+	}
+	dir := t.TempDir()
+	bin, tables := filepath.Join(dir, "bench"), filepath.Join(dir, "tables.md")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), bin, "-smoke", "-only", "drain", "-replicas", "1", "-apart", "-markdown", tables).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(tables)
+	facts := fmt.Sprintf("NATS servers on processors %s, everything else on %s", numbers(all[len(all)/2:]), numbers(all[:len(all)/2]))
+	if err != nil || !strings.Contains(string(text), facts) || !strings.Contains(string(text), "the broker on processors of its own") {
+		t.Errorf("%s\n%v", text, err)
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	list := make([]time.Duration, 1000)
 	for i := range list {
@@ -74,11 +107,11 @@ func TestQuantiles(t *testing.T) {
 // A stack belongs to whom the innermost frame of ours or of a library works for.
 func TestStageOf(t *testing.T) {
 	for want, stack := range map[string][]string{
-		"go-mysql: socket, checksums, parsing": {"runtime.mallocgc", "  github.com/go-mysql-org/go-mysql/replication.(*BinlogParser).Parse", "github.com/binjet/binjet/binlog.(*parser).parse"},
-		"rows to messages (binlog)":            {"encoding/json.x", "github.com/binjet/binjet.DecodeHeaders", "github.com/binjet/binjet/relay.x", "github.com/go-mysql-org/go-mysql/replication.(*BinlogSyncer).onStream"},
-		"batches (relay, checkpoint)":          {"github.com/binjet/binjet/relay.(*encoder).encode"},
-		"garbage collection":                   {"runtime.scanObject", "runtime.gcBgMarkWorker"},
-		"metrics, logs, the rest":              {"runtime.x", "net/http.y"},
+		"reading: packets, checksums, go-mysql": {"runtime.mallocgc", "  github.com/go-mysql-org/go-mysql/replication.(*BinlogParser).Parse", "github.com/binjet/binjet/binlog.(*parser).parse"},
+		"rows to messages (binlog)":             {"encoding/json.x", "github.com/binjet/binjet.DecodeHeaders", "github.com/binjet/binjet/relay.x", "github.com/binjet/binjet/binlog.(*packets).event"},
+		"batches (relay, checkpoint)":           {"github.com/binjet/binjet/relay.(*encoder).encode"},
+		"garbage collection":                    {"runtime.scanObject", "runtime.gcBgMarkWorker"},
+		"metrics, logs, the rest":               {"runtime.x", "net/http.y"},
 	} {
 		if got := stageOf(stack); got != want {
 			t.Errorf("%q is of %q", stack, got)

@@ -79,7 +79,7 @@ func (w *world) startBroker(ctx context.Context, n int) (b *broker, err error) {
 				s.Routes = append(s.Routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[n+k]))
 			}
 		}
-		c, err := w.startRole("nats", s)
+		c, err := w.startRole("nats", s, w.apart.brokers...)
 		if err != nil {
 			return b, err
 		}

@@ -33,9 +33,10 @@ type child struct {
 	err  error // what Wait said; to be read after done
 }
 
-// startChild runs cmd. The goroutine that starts the process stays on its thread
-// until it ends, since on Linux the process is killed with that thread.
-func startChild(dir, name string, cmd *exec.Cmd) (*child, error) {
+// startChild runs cmd on these processors; none: on those of this process. The
+// goroutine that starts it stays on its thread until it ends, since on Linux the process is
+// killed with that thread, whose processors it has; the thread ends, too.
+func startChild(dir, name string, cmd *exec.Cmd, on ...int) (*child, error) {
 	c := &child{name: name, cmd: cmd, done: make(chan struct{}), log: filepath.Join(dir, name+".log")}
 	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -46,8 +47,10 @@ func startChild(dir, name string, cmd *exec.Cmd) (*child, error) {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		err := runThreadOn(0, on)
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err == nil {
 			c.err = cmd.Wait()
@@ -76,12 +79,12 @@ func self(role string, spec any) (*exec.Cmd, error) {
 }
 
 // startRole is startChild of self.
-func (w *world) startRole(role string, spec any) (*child, error) {
+func (w *world) startRole(role string, spec any, on ...int) (*child, error) {
 	cmd, err := self(role, spec)
 	if err != nil {
 		return nil, err
 	}
-	return startChild(w.dir, role, cmd)
+	return startChild(w.dir, role, cmd, on...)
 }
 
 // runRole runs a role to its end and reads its result.

@@ -23,7 +23,7 @@ type options struct {
 	takeOvers              int
 	quiet                  time.Duration // after which a peer has published all that it will
 	heartbeat              time.Duration // 0: the default
-	durable                bool
+	durable, apart         bool
 	json, markdown         string
 	profile                string
 }
@@ -70,6 +70,7 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.takeOvers, "takeovers", 5, "how often the leader is killed")
 	f.IntVar(&o.peerRows, "peer-rows", 50_000, "rows of the backlogs that the peers drain")
 	f.BoolVar(&o.durable, "durable", false, "commits of the database reach the disk")
+	f.BoolVar(&o.apart, "apart", false, "NATS servers have one half of the processors, everything else the other: as where the broker is another machine")
 	f.StringVar(&o.json, "json", "", "file for everything that was measured, as JSON")
 	f.StringVar(&o.markdown, "markdown", "", "file for the tables, as Markdown")
 	f.StringVar(&o.profile, "profile", "", "directory for CPU profiles of binjet run; the command is built for it")

@@ -101,13 +101,19 @@ func (r *report) text() string {
 // describe says on what was measured.
 func describe(w *world) []string {
 	load, _ := os.ReadFile("/proc/loadavg")
-	return []string{
+	facts := []string{
 		fmt.Sprintf("%s; %d processors, %s, %s of memory; %s/%s", time.Now().UTC().Format("2006-01-02 15:04 UTC"), runtime.NumCPU(),
 			procField("/proc/cpuinfo", "model name"), procField("/proc/meminfo", "MemTotal"), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("load before it began: %s", strings.Join(strings.Fields(string(load))[:min(3, len(strings.Fields(string(load))))], " ")),
 		fmt.Sprintf("%s %s, commits reach the disk: %t; nats-server %s, its defaults; %s", w.srv.Flavor(), w.srv.Version(), w.opts.durable, server.VERSION, runtime.Version()),
 	}
+	if w.opts.apart {
+		facts = append(facts, fmt.Sprintf("NATS servers on processors %s, everything else on %s", numbers(w.apart.brokers), numbers(w.apart.rest)))
+	}
+	return facts
 }
+
+func numbers(list []int) string { return ints{&list}.String() }
 
 func procField(file, name string) string {
 	text, _ := os.ReadFile(file)

@@ -32,6 +32,7 @@ type world struct {
 	progress *os.File
 	terminal bool
 	profiles int
+	apart    halves // of the processors, with -apart
 }
 
 func newWorld(ctx context.Context, o options, progress *os.File) (w *world, err error) {
@@ -41,6 +42,11 @@ func newWorld(ctx context.Context, o options, progress *os.File) (w *world, err 
 			w.close()
 		}
 	}()
+	if o.apart {
+		if w.apart, err = splitProcessors(); err != nil {
+			return w, err
+		}
+	}
 	if w.dir, err = os.MkdirTemp("", "binjet-bench-"); err != nil {
 		return w, err
 	}
