@@ -138,6 +138,14 @@ type ending struct {
 	err  error
 }
 
+// stageAtOnce is how many events of a large batch go to the broker at once: each write
+// costs both sides, and until the commit before it is answered nobody waits for them.
+const stageAtOnce = 32
+
+func (s *session) worthStaging() bool {
+	return s.flight == nil || len(s.open.msgs) < stageAtOnce || len(s.open.msgs)-s.open.staged >= stageAtOnce
+}
+
 // fill moves what fits from the queue into the open batch and stages it; or the one
 // event that is to go by itself.
 func (s *session) fill(ctx context.Context) (ending, error) {
@@ -154,8 +162,10 @@ func (s *session) fill(ctx context.Context) (ending, error) {
 			return ending{}, nil
 		}
 		if !ok {
-			if err := s.pub.stage(s.open); err != nil {
-				s.open.restage() // not connected: the commit will tell
+			if s.worthStaging() {
+				if err := s.pub.stage(s.open); err != nil {
+					s.open.restage() // not connected: the commit will tell
+				}
 			}
 			return ending{done, err}, nil
 		}

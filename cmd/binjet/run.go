@@ -53,6 +53,7 @@ help configuration marks these keys.`,
 			log := logging.NewLeveled(p.stderr, level, cfg.Log.Format)
 			logWarnings(log, cfg)
 			defer profiled()()
+			fitScheduler(p.environ)
 			fitCollector(p.environ, int64(cfg.Source.MaxTransactionBytes))
 			reload := newReloader(settingsInput(cmd, p.environ), cfg, level, log)
 			err = untilSignal(cmd.Context(), log, func(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -21,5 +22,21 @@ func TestFitCollector(t *testing.T) {
 	fitCollector([]string{"HOME=/root"}, 16<<20)
 	if p, l := now(); p != collectPercent || l != 64<<20 {
 		t.Errorf("without the environment's it is %d and %d", p, l)
+	}
+}
+
+// TestFitScheduler: one processor has two places, unless the environment says one.
+func TestFitScheduler(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	for _, tt := range []struct {
+		environ   []string
+		has, want int
+	}{{nil, 1, 2}, {[]string{"GOMAXPROCS=1"}, 1, 1}, {nil, 3, 3}} {
+		runtime.GOMAXPROCS(tt.has)
+		fitScheduler(tt.environ)
+		if got := runtime.GOMAXPROCS(0); got != tt.want {
+			t.Errorf("%v, %d: %d", tt.environ, tt.has, got)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -18,13 +19,24 @@ const (
 // held bytes, the queue, two batches. GOGC and GOMEMLIMIT of the environment come first.
 // The limit is soft: what is needed is had, for more of the processor's time.
 func fitCollector(environ []string, held int64) {
-	set := func(name string) bool {
-		return slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, name+"=") })
-	}
-	if !set("GOGC") {
+	if !isSet(environ, "GOGC") {
 		debug.SetGCPercent(collectPercent)
 	}
-	if !set("GOMEMLIMIT") {
+	if !isSet(environ, "GOMEMLIMIT") {
 		debug.SetMemoryLimit(memoryBase + 2*held)
 	}
+}
+
+// fitScheduler gives Go's scheduler two places to run on where there is one processor.
+// With one place, and the reader of a backlog always busy, it looks at the network every
+// ten milliseconds, and the broker's answer to a batch waits for that.
+// GOMAXPROCS of the environment comes first.
+func fitScheduler(environ []string) {
+	if runtime.GOMAXPROCS(0) == 1 && !isSet(environ, "GOMAXPROCS") {
+		runtime.GOMAXPROCS(2)
+	}
+}
+
+func isSet(environ []string, name string) bool {
+	return slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, name+"=") })
 }
