@@ -130,13 +130,9 @@ func find(ctx context.Context, o Options, getenv func(string) string) (launcher,
 	if o.Launcher != nil {
 		return &external{opts: o}, nil
 	}
-	ways := map[Source]func(context.Context, Options, func(string) string) (launcher, error){
-		SourceEnv: fromEnv, SourceSystem: fromSystem, SourceCache: fromCache,
-		SourceDocker: fromDocker, SourceFetch: fromMirror,
-	}
 	fail := &UnavailableError{Flavor: o.Flavor, Version: o.Version}
 	for _, source := range o.Sources {
-		l, err := ways[source](ctx, o, getenv)
+		l, err := source.find(ctx, o, getenv)
 		if err == nil {
 			o.Log.DebugContext(ctx, "found a database server", "source", source, "server", l.String())
 			return l, nil
@@ -147,6 +143,21 @@ func find(ctx context.Context, o Options, getenv func(string) string) (launcher,
 		}
 	}
 	return nil, fail
+}
+
+// find gets a server in this one way.
+func (s Source) find(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {
+	switch s {
+	case SourceEnv:
+		return fromEnv(ctx, o, getenv)
+	case SourceSystem:
+		return fromSystem(ctx, o, getenv)
+	case SourceCache:
+		return fromCache(ctx, o, getenv)
+	case SourceDocker:
+		return fromDocker(ctx, o, getenv)
+	}
+	return fromMirror(ctx, o, getenv)
 }
 
 func fromEnv(ctx context.Context, o Options, getenv func(string) string) (launcher, error) {

@@ -91,12 +91,14 @@ type Options struct {
 	CacheDir string
 
 	// Progress is told what takes long, one line at a time, such as the first
-	// download of a server. It may be called from another goroutine, but never
-	// after Start has returned. Default: nobody is told.
+	// download of a server. It may be called from another goroutine, but only while
+	// Start or [Server.Program] runs. Default: nobody is told.
 	Progress func(line string)
 
 	// Log gets what is of use to somebody who debugs. Default: nothing is logged.
 	Log *slog.Logger
+
+	atLeast version // older series are of no use; nil: none is too old
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -40,6 +40,11 @@ func (v version) String() string {
 // series is the first two numbers, which name a release series: 9.7, 10.11.
 func (v version) series() string { return v[:min(2, len(v))].String() }
 
+// olderThan tells whether v is of an older series than w.
+func (v version) olderThan(w version) bool {
+	return slices.Compare(v[:min(2, len(v))], w[:min(2, len(w))]) < 0
+}
+
 // matches tells whether v begins with the numbers of want; "" wants nothing.
 func (v version) matches(want string) bool {
 	if want == "" {
@@ -98,6 +103,8 @@ func (b build) check(o Options) error {
 		return fmt.Errorf("it is %v %v, not %v", b.flavor, b.version, o.Flavor)
 	case slices.Compare(b.version, oldest(o.Flavor)) < 0:
 		return fmt.Errorf("it is %v %v; binjet needs %v or later", b.flavor, b.version, oldest(o.Flavor))
+	case b.version.olderThan(o.atLeast):
+		return fmt.Errorf("it is %v %v, older than %v", b.flavor, b.version, o.atLeast)
 	case !b.version.matches(o.Version):
 		return fmt.Errorf("it is %v %v, not %s", b.flavor, b.version, o.Version)
 	}

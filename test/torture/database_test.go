@@ -50,7 +50,7 @@ func (w *world) startDatabase(s setting) {
 		w.db.servers = append(w.db.servers, srv)
 	}
 	var err error
-	w.db.printer, err = w.db.primary().Program(map[dbserver.Flavor]string{dbserver.MySQL: "mysqlbinlog", dbserver.MariaDB: "mariadb-binlog"}[s.flavor])
+	w.db.printer, err = w.db.primary().Program(t.Context(), map[dbserver.Flavor]string{dbserver.MySQL: "mysqlbinlog", dbserver.MariaDB: "mariadb-binlog"}[s.flavor])
 	must(t, err) // now, since without it the run would prove nothing
 	config, err := mysql.ParseDSN(w.db.primary().DSN("shop") + "?timeout=5s&readTimeout=30s")
 	must(t, err)
