@@ -44,6 +44,6 @@ if [ "${BINJET_TEST_IMAGES-}" != official ]; then
 fi
 go_on make -s image IMAGE="$BINJET_IMAGE" SHOP_IMAGE="$BINJET_SHOP_IMAGE"
 cd test
-BINJET_TEST_BACKEND=containers go_on "${GO:-go}" test -count=1 -timeout 10m -run '^TestDBServer(Lifecycle|Settings)$' .
+BINJET_TEST_BACKEND=containers go_on "${GO:-go}" test -count=1 -timeout 10m -run '^TestDBServer(Lifecycle|Settings|Program)$' .
 BINJET_TEST_BACKEND=containers go_on "${GO:-go}" test -count=1 -timeout 10m ./produce
 go_on "${GO:-go}" test -tags containers -count=1 -timeout 10m -v ./compose

@@ -136,6 +136,31 @@ func TestDBServerSettings(t *testing.T) {
 	}
 }
 
+// TestDBServerProgram: the tool that prints a binlog is to be had for each server, and
+// reads that server's, with nothing installed for it; also in a container, whose
+// official image of MySQL has none.
+func TestDBServerProgram(t *testing.T) {
+	t.Parallel()
+	for f, name := range map[dbserver.Flavor]string{dbserver.MySQL: "mysqlbinlog", dbserver.MariaDB: "mariadb-binlog"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, db := startDB(t, dbserver.Options{Flavor: f})
+			execSQL(t, db, "CREATE DATABASE shop")
+			execSQL(t, db, "CREATE TABLE shop.t (note VARCHAR(20)) ENGINE=InnoDB")
+			execSQL(t, db, "INSERT INTO shop.t VALUES ('it is read')")
+			program, err := s.Program(t.Context(), name)
+			must(t, err)
+			files, err := filepath.Glob(filepath.Join(s.Dir(), "data", "binlog.0*[0-9]"))
+			must(t, err)
+			args := append([]string{"--no-defaults", "--verbose", "--base64-output=DECODE-ROWS"}, files...)
+			out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "@1='it is read'") {
+				t.Errorf("%s for a server %s: %v: no row in:\n%s", program, s.Version(), err, out)
+			}
+		})
+	}
+}
+
 func TestDBServerKeepsGivenDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a folder", strings.Repeat("x", 120))
 	s, db := startProgram(t, dbserver.Options{Dir: dir})
