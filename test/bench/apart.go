@@ -20,22 +20,41 @@ func splitProcessors() (h halves, err error) {
 		return h, err
 	}
 	if len(all) < 2 {
-		return h, fmt.Errorf("-apart needs two processors, and this process may use %d", len(all))
+		return h, fmt.Errorf("-apart needs two processors, and this process may use %d: leave the flag out, or allow it more", len(all))
 	}
 	h = halves{rest: all[:len(all)/2], brokers: all[len(all)/2:]}
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
+	if err := confineThreads(h.rest); err != nil {
 		return h, err
-	}
-	for _, t := range threads { // a new one has those of the one that begins it
-		id, err := strconv.Atoi(t.Name())
-		if err == nil {
-			err = runThreadOn(id, h.rest)
-		}
-		if err != nil {
-			return h, fmt.Errorf("confine thread %s: %w", t.Name(), err)
-		}
 	}
 	runtime.GOMAXPROCS(len(h.rest))
 	return h, nil
+}
+
+// confineThreads looks again until it finds no new thread, since a new one has the
+// processors of the one that begins it, which may not have been confined yet.
+func confineThreads(list []int) error {
+	seen := make(map[string]bool)
+	for {
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		before := len(seen)
+		for _, t := range threads {
+			if seen[t.Name()] {
+				continue
+			}
+			seen[t.Name()] = true
+			id, err := strconv.Atoi(t.Name())
+			if err == nil {
+				err = runThreadOn(id, list)
+			}
+			if err != nil {
+				return fmt.Errorf("confine thread %s: %w", t.Name(), err)
+			}
+		}
+		if len(seen) == before {
+			return nil
+		}
+	}
 }

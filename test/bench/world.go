@@ -94,7 +94,11 @@ func (w *world) startDatabase(ctx context.Context) (err error) {
 	} else {
 		args = append(args, "--loose-innodb-redo-log-capacity=1G")
 	}
-	w.srv, err = dbserver.Start(ctx, dbserver.Options{Flavor: w.flavor(), Durable: w.opts.durable, Args: args, Progress: func(line string) { w.say("%s", line) }})
+	o := dbserver.Options{Flavor: w.flavor(), Durable: w.opts.durable, Args: args, Progress: func(line string) { w.say("%s", line) }}
+	if w.opts.apart { // a container has the processors of its daemon
+		o.Sources = []dbserver.Source{dbserver.SourceEnv, dbserver.SourceSystem, dbserver.SourceCache, dbserver.SourceFetch}
+	}
+	w.srv, err = dbserver.Start(ctx, o)
 	if err != nil {
 		return err
 	}
