@@ -2,11 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -54,37 +52,6 @@ func TestSmoke(t *testing.T) {
 	}
 	if info, err := os.Stat(tables); err != nil || info.Size() < 1000 {
 		t.Errorf("the tables: %v, %v", info, err)
-	}
-}
-
-// TestApart: with -apart a broker has other processors than everything else.
-func TestApart(t *testing.T) {
-	all, err := processors()
-	if err != nil || len(all) < 2 {
-		t.Fatalf("two processors are needed, and there are %v: %v", all, err)
-	}
-	one := all[len(all)-1]
-	c, err := startChild(t.TempDir(), "sleep", exec.Command("sleep", "60"), one)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.kill()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.pid()))
-	if want := fmt.Sprintf("Cpus_allowed_list:\t%d\n", one); err != nil || !strings.Contains(string(status), want) {
-		t.Errorf("no %q in %s, %v", want, status, err)
-	}
-	dir := t.TempDir()
-	bin, tables := filepath.Join(dir, "bench"), filepath.Join(dir, "tables.md")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if out, err := exec.CommandContext(t.Context(), bin, "-smoke", "-only", "drain", "-replicas", "1", "-apart", "-markdown", tables).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	text, err := os.ReadFile(tables)
-	facts := fmt.Sprintf("NATS servers on processors %s, everything else on %s", numbers(all[len(all)/2:]), numbers(all[:len(all)/2]))
-	if err != nil || !strings.Contains(string(text), facts) || !strings.Contains(string(text), "the broker on processors of its own") {
-		t.Errorf("%s\n%v", text, err)
 	}
 }
 
