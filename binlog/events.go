@@ -90,7 +90,7 @@ func (p *events) body(raw []byte) ([]byte, error) {
 	if p.crc {
 		end -= replication.BinlogChecksumLength
 		if end < replication.EventHeaderSize {
-			return nil, errors.New("it is cut short")
+			return nil, errShort
 		}
 		if crc32.ChecksumIEEE(raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
 			return nil, replication.ErrChecksumMismatch
@@ -171,6 +171,9 @@ func (p *events) table(raw, body []byte) error {
 		m.statement = p.statement
 		return nil
 	}
+	if err := describes(body); err != nil {
+		return fmt.Errorf("%s at %d: %w", p.head.EventType, p.head.LogPos, err)
+	}
 	kept := slices.Clip(bytes.Clone(raw)) // go-mysql's table, too, is made of it
 	ev, err := p.full.Parse(kept)
 	if err != nil {
@@ -210,48 +213,6 @@ func (p *events) endStatement() {
 	if p.held > maxMaps {
 		_, _ = p.renew() // it was parsed before
 	}
-}
-
-// listed: a GTID list of MariaDB is as long as it says.
-func listed(body []byte) error {
-	const flags, gtid = 4, 16
-	if count := binary.LittleEndian.Uint32(body) << flags >> flags; uint64(len(body)-4) < gtid*uint64(count) {
-		return fmt.Errorf("%d bytes don't hold %d GTIDs", len(body), count)
-	}
-	return nil
-}
-
-// plausible: an event can hold as much as it says. go-mysql makes room for any number.
-func plausible(kind replication.EventType, body []byte) error {
-	if kind == replication.MARIADB_GTID_LIST_EVENT {
-		return listed(body)
-	}
-	data := compressed(kind, body)
-	if data == nil {
-		return nil
-	}
-	size := mysql.BFixedLengthInt(data[1 : 1+data[0]&7])
-	if most := 1032 * uint64(len(data)); size > most { // by the format of zlib
-		return fmt.Errorf("%d bytes can't be inflated to %d", len(data), size)
-	}
-	return nil
-}
-
-// compressed is what MariaDB compressed of an event: a byte that ends in the length of
-// the size, the size, and zlib's format.
-func compressed(kind replication.EventType, body []byte) []byte {
-	bitmaps := uint64(1)
-	switch kind {
-	case replication.MARIADB_QUERY_COMPRESSED_EVENT: // behind variables, schema and a zero
-		return body[14+int(body[8])+int(binary.LittleEndian.Uint16(body[11:])):]
-	case replication.MARIADB_UPDATE_ROWS_COMPRESSED_EVENT_V1:
-		bitmaps = 2
-	case replication.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1, replication.MARIADB_DELETE_ROWS_COMPRESSED_EVENT_V1:
-	default:
-		return nil
-	}
-	columns, _, n := mysql.LengthEncodedInt(body[8:])
-	return body[8+uint64(n)+bitmaps*((columns+7)/8):]
 }
 
 func isRows(kind replication.EventType) bool {

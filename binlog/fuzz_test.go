@@ -51,6 +51,9 @@ func FuzzRows(f *testing.F) {
 	} {
 		f.Add(seed.maria, byte(seed.kind), unhex(f, seed.tableMap), unhex(f, seed.rows), unhex(f, seed.end))
 	}
+	for _, lists := range [][]byte{mysqlLists, lyingList(replication.TABLE_MAP_OPT_META_ENUM_STR_VALUE), lyingList(replication.TABLE_MAP_OPT_META_SET_STR_VALUE)} {
+		f.Add(false, byte(replication.WRITE_ROWS_EVENTv2), append(unhex(f, mysqlTableMap), lists...), unhex(f, mysqlRows), []byte{})
+	}
 	f.Fuzz(func(t *testing.T, maria bool, kind byte, tableMap, rows, end []byte) {
 		flavor, format := checkpoint.MySQL, rawFormat
 		if maria {
