@@ -180,7 +180,13 @@ func (p *events) table(raw, body []byte) error {
 		return err
 	}
 	e := ev.Event.(*replication.TableMapEvent)
-	p.maps[id] = &tableMap{kept[replication.EventHeaderSize:][:len(body)], p.wanted.has(e.Schema, e.Table), p.statement}
+	wanted := p.wanted.has(e.Schema, e.Table)
+	if wanted {
+		if err := complete(e); err != nil {
+			return fmt.Errorf("%s at %d: %w", p.head.EventType, p.head.LogPos, err)
+		}
+	}
+	p.maps[id] = &tableMap{kept[replication.EventHeaderSize:][:len(body)], wanted, p.statement}
 	p.held += len(raw)
 	return nil
 }

@@ -139,3 +139,32 @@ func packed(b []byte) (v uint64, n int, err error) {
 	v, _, n = mysql.LengthEncodedInt(b)
 	return v, n, nil
 }
+
+// complete: there is a collation for each column of text, and a list for each ENUM and
+// SET, unless there is none for any. go-mysql takes that for granted when it is asked
+// for them by column.
+func complete(e *replication.TableMapEvent) error {
+	var text, enums, sets int
+	for i := range e.ColumnType {
+		switch {
+		case e.IsCharacterColumn(i):
+			text++
+		case e.IsEnumColumn(i):
+			enums++
+		case e.IsSetColumn(i):
+			sets++
+		}
+	}
+	few := func(what string, has, needs int) error {
+		if has == 0 || has >= needs {
+			return nil
+		}
+		return fmt.Errorf("it has %s for %d columns, and %d such columns", what, has, needs)
+	}
+	if len(e.DefaultCharset) == 0 {
+		if err := few("the collations", len(e.ColumnCharset), text); err != nil {
+			return err
+		}
+	}
+	return errors.Join(few("the values of ENUMs", len(e.EnumStrValue), enums), few("the values of SETs", len(e.SetStrValue), sets))
+}
