@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // giveWayAfter is how long a statement that changes an outbox table, and every
@@ -43,7 +45,7 @@ func (r *rival) watch(ctx context.Context) {
 			probe.close()
 		}
 	}()
-	for !r.gave.Load() && sleep(ctx, time.Second) {
+	for !r.gave.Load() && pause.For(ctx, time.Second) == nil {
 		var err error
 		if probe == nil {
 			if probe, err = r.prober(ctx); err != nil {

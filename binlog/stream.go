@@ -10,6 +10,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // How long to wait before a lost connection is opened again.
@@ -92,7 +93,7 @@ func (s *stream) retry(ctx context.Context, once func(context.Context) error) er
 			wait = minBackoff
 		}
 		s.disconnected(ctx, err, wait)
-		if !sleep(ctx, jitter(wait)) {
+		if pause.For(ctx, jitter(wait)) != nil {
 			return ctx.Err()
 		}
 		wait = min(2*wait, maxBackoff)
@@ -110,17 +111,6 @@ func (s *stream) disconnected(ctx context.Context, err error, wait time.Duration
 
 // jitter spreads d over its upper half.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
 
 // once verifies the server, finishes the snapshot if there is one, and follows
 // the binlog until the connection ends.

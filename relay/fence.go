@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // settle finds out what became of the commit in flight, and sends its batch again
@@ -21,7 +23,7 @@ func (s *session) settle(ctx context.Context, cause error) (uint64, error) {
 				return seq, err
 			}
 		}
-		if err := sleep(ctx, backoff(try)); err != nil {
+		if err := pause.For(ctx, backoff(try)); err != nil {
 			return 0, err
 		}
 		seq, err := s.fence(ctx)

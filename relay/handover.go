@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // Linked is a [Source] that knows whether it can reach its server.
@@ -50,6 +52,6 @@ func (r *Relay) handedOver(ctx context.Context, err error) bool {
 	}
 	r.trouble(err.Error())
 	r.log.Warn("handing over to a relay that reaches the source", slog.Any("cause", err))
-	_ = sleep(ctx, r.cfg.Heartbeat)
+	_ = pause.For(ctx, r.cfg.Heartbeat)
 	return true
 }

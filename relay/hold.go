@@ -10,6 +10,7 @@ import (
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // Errors of [Relay.Hold] and [Relay.Found].
@@ -86,7 +87,7 @@ func (r *Relay) seize(ctx context.Context, pub *publisher) (store.Held, error) {
 		if !errors.Is(err, errDeposed) {
 			return mine, err
 		}
-		if err := sleep(ctx, backoff(min(try, 2))); err != nil {
+		if err := pause.For(ctx, backoff(min(try, 2))); err != nil {
 			return held, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // A lock that was not released is one of a process that died, once it has not
@@ -127,7 +128,7 @@ func (r *Relay) lock(ctx context.Context) (unlock func(), err error) {
 		case err != nil && !errors.Is(err, jetstream.ErrKeyNotFound):
 			return nil, err
 		}
-		if err := sleep(ctx, 10*time.Millisecond+rand.N(40*time.Millisecond)); err != nil {
+		if err := pause.For(ctx, 10*time.Millisecond+rand.N(40*time.Millisecond)); err != nil {
 			return nil, err
 		}
 	}

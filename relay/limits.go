@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/binjet/binjet/internal/deadletter"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // maxEvent is the largest event that broker and stream take, when it has to fit as
@@ -48,7 +49,7 @@ func (r *Relay) askLimits(ctx context.Context) error {
 		if err != nil {
 			r.notLeading(try, fmt.Errorf("ask the broker how large a message may be: %w", err))
 		}
-		if err := sleep(ctx, backoff(try)); err != nil {
+		if err := pause.For(ctx, backoff(try)); err != nil {
 			return err
 		}
 	}

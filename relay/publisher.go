@@ -14,6 +14,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // RefusedError is the broker's refusal of a commit, as it was worded.
@@ -285,7 +286,7 @@ func (p *publisher) settleLoop(ctx context.Context, st *store.Store, w *write, c
 				return 0, errAbsent
 			}
 		}
-		if err := sleep(ctx, backoff(try)); err != nil {
+		if err := pause.For(ctx, backoff(try)); err != nil {
 			return 0, err
 		}
 		if time.Since(started) > 2*time.Second && time.Since(reconnected) > 5*time.Second && len(p.nc.Servers()) > 1 {
@@ -373,15 +374,4 @@ func backoff(try int) time.Duration {
 	d := 20 * time.Millisecond << min(try, 7)
 	d = min(d, 2*time.Second)
 	return d/2 + rand.N(d/2)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

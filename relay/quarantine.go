@@ -17,6 +17,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/deadletter"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // quarantine stores a row that can't be published in the dead-letter stream. It
@@ -72,7 +73,7 @@ func (r *Relay) bury(ctx context.Context, letter *nats.Msg) error {
 			err = fmt.Errorf("%w: create stream %s with subjects dlq.%s.> (binjet init)", err, deadletter.Stream(r.cfg.Stream), r.cfg.Stream)
 		}
 		r.notLeading(try, fmt.Errorf("store a row that can't be published in the dead-letter stream: %w", err))
-		if err := sleep(ctx, backoff(try)); err != nil {
+		if err := pause.For(ctx, backoff(try)); err != nil {
 			return err
 		}
 	}

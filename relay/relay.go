@@ -13,6 +13,7 @@ import (
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // Relay publishes one source to one stream. Any number of them may run with the
@@ -130,7 +131,7 @@ func (r *Relay) run(ctx context.Context) error {
 			return err
 		}
 		r.notLeading(failures, err)
-		_ = sleep(ctx, backoff(failures))
+		_ = pause.For(ctx, backoff(failures))
 		failures++
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 const (
@@ -216,7 +217,7 @@ func (s *rescan) look(ctx context.Context, from string) error {
 			return ctx.Err()
 		}
 		s.log.Warn("rescan: can't read the stream; trying again", slog.Any("error", err))
-		if err := sleep(ctx, backoff(try)); err != nil {
+		if err := pause.For(ctx, backoff(try)); err != nil {
 			return err
 		}
 	}

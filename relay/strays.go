@@ -11,6 +11,7 @@ import (
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/checkpoint/store"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // strays are events of our source that lie in the stream behind the sequence at
@@ -48,7 +49,7 @@ func (s *strays) advance(ctx context.Context) (more bool, err error) {
 			if ctx.Err() != nil || !transient(err) {
 				return false, err
 			}
-			if err := sleep(ctx, backoff(try)); err != nil {
+			if err := pause.For(ctx, backoff(try)); err != nil {
 				return false, err
 			}
 			try++

@@ -9,6 +9,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/internal/outboxtable"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // asideSuffix is of the table that a partition's rows wait in until it is dropped.
@@ -107,7 +108,7 @@ func (r *round) alter(ctx context.Context, s *session, query string) error {
 			return err
 		}
 		r.log.Debug("the table is in use; giving way", slog.String("statement", query))
-		if err := sleep(ctx, time.Duration(try)*time.Second); err != nil {
+		if err := pause.For(ctx, time.Duration(try)*time.Second); err != nil {
 			return err
 		}
 	}

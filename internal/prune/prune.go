@@ -176,14 +176,3 @@ func (p *Pruner) published(ctx context.Context) (checkpoint.Position, error) {
 	}
 	return at, err
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/outboxtable"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 const (
@@ -122,7 +123,7 @@ func (r *round) prove(ctx context.Context, t table, ids []any) (h Horizon, err e
 			}
 			err = fmt.Errorf("%w: its checkpoint lacks %s", ErrBehind, lacks)
 		}
-		if time.Since(begun) >= r.cfg.Patience || sleep(ctx, poll) != nil {
+		if time.Since(begun) >= r.cfg.Patience || pause.For(ctx, poll) != nil {
 			return h, err
 		}
 		if !r.cfg.Active() {
@@ -189,7 +190,7 @@ func (r *round) remove(ctx context.Context, t table, ids []any, cutoff time.Time
 			return n, err
 		}
 		r.log.Debug("old rows are locked by somebody; waiting", slog.String("table", t.name), slog.Any("error", err))
-		if err := sleep(ctx, time.Duration(try)*time.Second); err != nil {
+		if err := pause.For(ctx, time.Duration(try)*time.Second); err != nil {
 			return 0, err
 		}
 		if err := r.allowed(ctx, h); err != nil {

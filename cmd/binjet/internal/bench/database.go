@@ -10,6 +10,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/pause"
 	"github.com/binjet/binjet/producer"
 	"github.com/binjet/binjet/relay"
 )
@@ -88,18 +89,7 @@ func (w *writing) all(ctx context.Context, next func() (at time.Time, more bool)
 
 // until waits for a point in time; false if ctx ends first.
 func until(ctx context.Context, at time.Time) bool {
-	d := time.Until(at)
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, time.Until(at)) == nil
 }
 
 // database: single rows, as fast as all writers commit; then more rows until the backlog is long enough.
