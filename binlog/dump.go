@@ -52,6 +52,7 @@ func (r *Reader) replicate(ctx context.Context, flavor checkpoint.Flavor, id uin
 	if err := c.ask(flavor, id, from); err != nil {
 		return cause(ctx, err)
 	}
+	// go-mysql reads ahead, but has nothing left over: each statement was answered before the next.
 	p := newPackets(c.Conn.Conn.Conn, c.Sequence)
 	for {
 		raw, err := p.event()

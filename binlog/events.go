@@ -89,9 +89,11 @@ func (p *events) body(raw []byte) ([]byte, error) {
 	end := len(raw)
 	if p.crc {
 		end -= replication.BinlogChecksumLength
-		if end < replication.EventHeaderSize {
-			return nil, errShort
-		}
+	}
+	if end < replication.EventHeaderSize {
+		return nil, errShort
+	}
+	if p.crc {
 		if crc32.ChecksumIEEE(raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
 			return nil, replication.ErrChecksumMismatch
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -202,8 +203,8 @@ func TestBrokenEvents(t *testing.T) {
 				for range 4 {
 					list := slices.Clone(raws[from:to])
 					list[i-from] = broken(raws[i], dice, !strings.Contains(file, "nochecksum"))
-					got, err := groupsOf(newParser(flavorOfFile(file), shop(), false).parse, raws[0], list)
-					want, wantErr := groupsOf(newReference(flavorOfFile(file)).parse, raws[0], list)
+					got, err := groupsOf(newParser(flavorOfFile(file), shop(), false).parse, inTurn(append(raws[:1:1], list...)...))
+					want, wantErr := groupsOf(newReference(flavorOfFile(file)).parse, inTurn(append(raws[:1:1], list...)...))
 					if wantErr != nil {
 						halts++
 					}
@@ -323,22 +324,40 @@ func broken(raw []byte, dice *rand.Rand, sums bool) []byte {
 	return slices.Clip(raw)
 }
 
-// groupsOf is what becomes of events, and the error that ends it.
-func groupsOf(parse func([]byte, func(*replication.BinlogEvent) error) error, format []byte, list [][]byte) (groups []string, err error) {
+// groupsOf is what becomes of events, as it is once all of them were read, and the error
+// that ends it.
+func groupsOf(parse func([]byte, func(*replication.BinlogEvent) error) error, events iter.Seq2[[]byte, error]) (texts []string, err error) {
 	a := &assembler{tables: shop(), decode: newDecoder(newMapping(Config{}.withDefaults())), limit: 1 << 20, at: newCursor(checkpoint.FilePosition{})}
-	for _, raw := range append([][]byte{format}, list...) {
-		err := parse(raw, func(ev *replication.BinlogEvent) error {
-			g, err := a.add(ev)
-			if g != nil {
-				groups = append(groups, fmt.Sprint(g.gtid, g.committed, g.rows, g.messages, len(g.invalid), g.decided))
-			}
-			return err
-		})
+	var groups []*group
+	for raw, failed := range events {
+		if err = failed; err == nil {
+			err = parse(raw, func(ev *replication.BinlogEvent) error {
+				g, err := a.add(ev)
+				if g != nil {
+					groups = append(groups, g)
+				}
+				return err
+			})
+		}
 		if err != nil {
-			return groups, err
+			break
 		}
 	}
-	return groups, nil
+	for _, g := range groups {
+		texts = append(texts, fmt.Sprint(g.gtid, g.committed, g.rows, g.messages, len(g.invalid), g.decided))
+	}
+	return texts, err
+}
+
+// inTurn is events that are all there.
+func inTurn(events ...[]byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for _, raw := range events {
+			if !yield(raw, nil) {
+				return
+			}
+		}
+	}
 }
 
 // TestGTIDListOfAnySize: no room is made for GTIDs that a list has not.

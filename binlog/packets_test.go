@@ -3,7 +3,6 @@ package binlog
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -13,8 +12,6 @@ import (
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
-
-	"github.com/binjet/binjet/checkpoint"
 )
 
 // sent is a connection on which a server has sent packets, whose first has a sequence number.
@@ -48,24 +45,30 @@ func TestPacketsOfLogs(t *testing.T) {
 	for _, file := range logs(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			events := logged(t, file)
-			i, own := -1, 0
-			want := allGroups(t, flavorOfFile(file), func() ([]byte, error) {
-				if i++; i == len(events) {
-					return nil, io.EOF
+			parse := func() func([]byte, func(*replication.BinlogEvent) error) error {
+				p := newParser(flavorOfFile(file), shop(), false)
+				t.Cleanup(p.close)
+				return p.parse
+			}
+			want, err := groupsOf(parse(), inTurn(events...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := 0
+			got, err := groupsOf(parse(), func(yield func([]byte, error) bool) {
+				p := newPackets(sent(1, inPackets(events)...), 1)
+				for raw, err := p.event(); !errors.Is(err, io.EOF) && yield(raw, err); raw, err = p.event() {
+					if &raw[0] != &p.room[1] {
+						own++
+					}
+					for i := range p.room {
+						p.room[i] = 0xa5
+					}
 				}
-				return events[i], nil
 			})
-			p := newPackets(sent(1, inPackets(events)...), 1)
-			got := allGroups(t, flavorOfFile(file), func() ([]byte, error) {
-				for i := range p.room {
-					p.room[i] = 0xa5
-				}
-				raw, err := p.event()
-				if err == nil && &raw[0] != &p.room[1] {
-					own++
-				}
-				return raw, err
-			})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if !slices.Equal(got, want) || len(want) < 5 {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
@@ -74,37 +77,6 @@ func TestPacketsOfLogs(t *testing.T) {
 			}
 		})
 	}
-}
-
-// allGroups is what becomes of the events of next, as it is when all of them were read.
-func allGroups(t *testing.T, flavor string, next func() ([]byte, error)) (texts []string) {
-	t.Helper()
-	p := newParser(flavor, shop(), false)
-	defer p.close()
-	a := &assembler{tables: shop(), decode: newDecoder(newMapping(Config{}.withDefaults())), limit: 1 << 20, at: newCursor(checkpoint.FilePosition{})}
-	var groups []*group
-	for {
-		raw, err := next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = p.parse(raw, func(ev *replication.BinlogEvent) error {
-				g, err := a.add(ev)
-				if g != nil {
-					groups = append(groups, g)
-				}
-				return err
-			})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, g := range groups {
-		texts = append(texts, fmt.Sprint(g.gtid, g.committed, g.rows, g.messages, g.invalid, g.decided))
-	}
-	return texts
 }
 
 // TestPacketsOfOneEvent: an event may have more than one, and the last of them nothing.

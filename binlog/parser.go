@@ -8,7 +8,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 	"github.com/klauspost/compress/zstd"
 )
@@ -138,37 +137,26 @@ func (p *parser) inflate(raw []byte, each func(*replication.BinlogEvent) error) 
 
 // payload reads the fields of a TRANSACTION_PAYLOAD: type, length and value
 // each, all of them length-encoded integers, up to type 0.
-func (p *parser) payload(raw []byte) (r io.Reader, err error) {
-	defer func() {
-		if v := recover(); v != nil { // an integer that is cut short
-			err = fmt.Errorf("its header is broken: %v", v)
-		}
-	}()
+func (p *parser) payload(raw []byte) (io.Reader, error) {
 	body, err := p.events.body(raw)
 	if err != nil {
 		return nil, err
 	}
 	compression := uint64(replication.NONE)
 	for {
-		if len(body) == 0 {
-			return nil, errors.New("its header is cut short")
+		kind, n, err := packed(body)
+		if err != nil {
+			return nil, fmt.Errorf("its header: %w", err)
 		}
-		field, _, n := mysql.LengthEncodedInt(body)
-		body = body[n:]
-		if field == replication.OTW_PAYLOAD_HEADER_END_MARK {
+		if body = body[n:]; kind == replication.OTW_PAYLOAD_HEADER_END_MARK {
 			break
 		}
-		if len(body) == 0 {
-			return nil, errors.New("its header is cut short")
+		var value []byte
+		if value, body, err = field(body); err == nil && kind == replication.OTW_PAYLOAD_COMPRESSION_TYPE_FIELD && len(value) > 0 {
+			compression, _, err = packed(value)
 		}
-		length, _, n := mysql.LengthEncodedInt(body)
-		if uint64(len(body)-n) < length {
-			return nil, errors.New("its header is cut short")
-		}
-		value := body[n : n+int(length)]
-		body = body[n+int(length):]
-		if field == replication.OTW_PAYLOAD_COMPRESSION_TYPE_FIELD && len(value) > 0 {
-			compression, _, _ = mysql.LengthEncodedInt(value)
+		if err != nil {
+			return nil, fmt.Errorf("its header: %w", err)
 		}
 	}
 	switch compression {
