@@ -37,7 +37,9 @@ func drain(ctx context.Context, w *world) error {
 	cost := &table{Title: "What a drain costs", Head: []string{"variant", "", "CPU µs/event", "broker CPU µs/event", "peak RSS MB", "GC share", "allocations/event", "events/batch", "first event after s"},
 		Note: "The GC share is by the runtime's own account, which takes waiting for a processor for work: believe it on an idle machine only. Allocations are those of the whole process, go-mysql's decoding and nats.go among them."}
 	if w.opts.apart {
-		speed.Title, cost.Title = speed.Title+", the broker on processors of its own", cost.Title+", the broker on processors of its own"
+		for _, t := range []*table{speed, cost} {
+			t.Title += ", the broker on processors of its own"
+		}
 	}
 	var all []drained
 	for _, replicas := range w.opts.replicas {
