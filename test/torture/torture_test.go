@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -256,8 +257,19 @@ func (w *world) judge(r result, before error) error {
 	return w.stop()
 }
 
-// stop ends all that is tested, as an operator does.
+// stop ends all that is tested, as an operator does. A streamer that gave up at its start,
+// when the last fault was just over, is started again first, as always.
 func (w *world) stop() error {
+	running := func(p *process) bool {
+		_, ended := p.ended()
+		return !ended && strings.Contains(p.said(), "NATS is connected")
+	}
+	err := w.until("every streamer to run", time.Minute, func() bool {
+		return !slices.ContainsFunc(w.streamers, func(p *process) bool { return !running(p) })
+	})
+	if err != nil {
+		return err
+	}
 	for _, p := range append(append([]*process{}, w.streamers...), w.handlers...) {
 		code, err := p.stop(30 * time.Second)
 		if code == killedCode && err == nil && slices.Contains(w.handlers, p) {
