@@ -18,6 +18,7 @@ type group struct {
 	messages  []binjet.Message // of outbox tables; nil when plan is set
 	invalid   []invalidRow
 	rows      int   // how many there are, held or not
+	bytes     int   // of those that are held
 	plan      *plan // set when it was too large to hold, or was read by plan
 	planned   bool  // it was read by plan: its rows were handed out
 
@@ -70,6 +71,8 @@ type assembler struct {
 	over    bool // more than limit: rows are not held
 	dropped []span
 	fault   *groupFault
+	group   group // the last one
+	cut     slab[binjet.Message]
 }
 
 type groupState int
@@ -104,7 +107,8 @@ type groupFault struct {
 
 // add takes the next event. It returns a group when the event ends one, and a
 // *checkpoint.HaltError when the event or its group can't be understood or may
-// not be published. A committed group with a fault is never returned.
+// not be published. A committed group with a fault is never returned. The group, but
+// not what it holds, is good until the next one.
 func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
 	switch e := ev.Event.(type) {
 	case *replication.GTIDEvent:
@@ -117,8 +121,9 @@ func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
 	case *replication.MariadbGTIDEvent:
 		return nil, a.open(mariadbGTID(e), time.Unix(int64(ev.Header.Timestamp), 0).UTC(), !e.IsStandalone())
 	case *replication.QueryEvent:
-		if string(e.Query) == "BEGIN" { // every transaction's, so without copies
-			return a.query("", "BEGIN")
+		if a.state == opened && string(e.Query) == "BEGIN" { // nearly every transaction's
+			a.state = begun
+			return nil, nil
 		}
 		return a.query(string(e.Schema), string(e.Query))
 	case *replication.ExecuteLoadQueryEvent:
@@ -213,7 +218,8 @@ func (a *assembler) commit() (*group, error) {
 	if a.fault != nil {
 		return nil, a.fault.err
 	}
-	g := &group{gtid: a.gtid, committed: a.opened, rows: a.next - dropped(a.dropped), end: a.end()}
+	g := a.ended()
+	g.rows = a.next - dropped(a.dropped)
 	switch {
 	case a.replaying():
 		g.plan, g.planned = a.second, true
@@ -230,9 +236,10 @@ func (a *assembler) commit() (*group, error) {
 func (a *assembler) collect(g *group) {
 	g.rows = 0
 	if a.seen == nil && len(a.rows) > 0 {
-		g.messages = make([]binjet.Message, 0, len(a.rows))
+		g.messages = a.room(len(a.rows))
 	}
-	for _, r := range a.rows {
+	for i := range a.rows {
+		r := &a.rows[i]
 		if a.seen != nil {
 			a.seen(*r.table, r.msg.ID, r.msg.CreatedAt, r.deleted)
 			continue
@@ -241,7 +248,22 @@ func (a *assembler) collect(g *group) {
 	}
 }
 
-func (g *group) hold(r row) {
+// sharing is how many transactions, or messages of them, are one allocation, and maxShared
+// the most that a transaction may hold, in bytes, so that little stays for longer than it is
+// needed.
+const (
+	sharing   = 64
+	maxShared = 8 << 10
+)
+
+func (a *assembler) room(n int) []binjet.Message {
+	if a.bytes > maxShared {
+		return make([]binjet.Message, 0, n)
+	}
+	return a.cut.take(n, sharing)[:0]
+}
+
+func (g *group) hold(r *row) {
 	if r.invalid != nil {
 		g.invalid = append(g.invalid, invalidRow{g.rows, r.invalid})
 	}
@@ -251,9 +273,14 @@ func (g *group) hold(r row) {
 
 // discard ends the group with nothing: it was rolled back, or writes no rows.
 func (a *assembler) discard() *group {
-	g := &group{gtid: a.gtid, committed: a.opened, end: a.end()}
+	g := a.ended()
 	a.reset()
 	return g
+}
+
+func (a *assembler) ended() *group {
+	a.group = group{gtid: a.gtid, committed: a.opened, bytes: a.bytes, end: a.end()}
+	return &a.group
 }
 
 // rollbackTo drops what came after a savepoint.
@@ -293,6 +320,15 @@ type hashes struct {
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// of is the sum of a whole transaction.
+func (h *hashes) of(list []binjet.Message) uint32 {
+	h.sum = 0
+	for i := range list {
+		h.add(&list[i])
+	}
+	return h.sum
+}
 
 func (h *hashes) add(m *binjet.Message) {
 	h.id = append(h.id[:0], m.ID...)

@@ -159,7 +159,8 @@ func (p *tape) read(t *testing.T, from checkpoint.FilePosition) (groups []*group
 		}
 		g, err := a.add(ev)
 		if g != nil {
-			groups = append(groups, g)
+			kept := *g
+			groups = append(groups, &kept)
 		}
 		return err
 	})

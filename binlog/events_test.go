@@ -328,13 +328,13 @@ func broken(raw []byte, dice *rand.Rand, sums bool) []byte {
 // that ends it.
 func groupsOf(parse func([]byte, func(*replication.BinlogEvent) error) error, events iter.Seq2[[]byte, error]) (texts []string, err error) {
 	a := &assembler{tables: shop(), decode: newDecoder(newMapping(Config{}.withDefaults())), limit: 1 << 20, at: newCursor(checkpoint.FilePosition{})}
-	var groups []*group
+	var groups []group
 	for raw, failed := range events {
 		if err = failed; err == nil {
 			err = parse(raw, func(ev *replication.BinlogEvent) error {
 				g, err := a.add(ev)
 				if g != nil {
-					groups = append(groups, g)
+					groups = append(groups, *g)
 				}
 				return err
 			})

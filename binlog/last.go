@@ -205,5 +205,5 @@ func (re *reread) take(g *group) error {
 }
 
 func lastOf(g *group) checkpoint.Last {
-	return checkpoint.Last{GTID: g.gtid, Committed: g.committed, Rows: g.rows, Hash: hash(g.messages)}
+	return checkpoint.Last{GTID: g.gtid, Committed: g.committed, Rows: g.rows, Hash: new(hashes).of(g.messages)}
 }

@@ -58,7 +58,7 @@ func (p *pager) table(t table) error {
 func (p *pager) yield(list []binjet.Message, invalid []checkpoint.Invalid, end bool) error {
 	progress := p.progress
 	p.stream.progress = true
-	return p.emit(&checkpoint.Transaction{Messages: list, Invalid: invalid, Snapshot: &progress, At: p.at.Resume.Clone(), Binlog: p.at.Binlog, End: end, Hash: hash(list)})
+	return p.emit(&checkpoint.Transaction{Messages: list, Invalid: invalid, Snapshot: &progress, At: p.at.Resume.Clone(), Binlog: p.at.Binlog, End: end, Hash: new(hashes).of(list)})
 }
 
 func (p *pager) end() error {

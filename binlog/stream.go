@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/replication"
 
-	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/pause"
 )
@@ -35,6 +34,8 @@ type stream struct {
 	silent   int                 // heartbeats since anything else came
 	foreign  rarely              // warnings of statement-format writes to other tables
 	updates  rarely              // warnings of updates that are passed over
+	hashes   hashes              // of the transaction at hand
+	cut      slab[checkpoint.Transaction]
 }
 
 // yieldError is an error of the callee, to be returned as it is.
@@ -219,7 +220,8 @@ func (s *stream) deliver(ctx context.Context, g *group, parts *partition) error 
 			return err
 		}
 	default:
-		tx := &checkpoint.Transaction{GTID: g.gtid, Binlog: g.end, Committed: g.committed, Messages: g.messages, Hash: hash(g.messages),
+		tx := s.transaction(g)
+		*tx = checkpoint.Transaction{GTID: g.gtid, Binlog: g.end, Committed: g.committed, Messages: g.messages, Hash: s.hashes.of(g.messages),
 			Prepared: s.undecided(g), Decided: g.decided}
 		for _, row := range g.invalid {
 			tx.Invalid = append(tx.Invalid, row.fault.invalid(row.index))
@@ -236,10 +238,10 @@ func (s *stream) deliver(ctx context.Context, g *group, parts *partition) error 
 	return nil
 }
 
-func hash(list []binjet.Message) uint32 {
-	var h hashes
-	for i := range list {
-		h.add(&list[i])
+// transaction is the place of what is yielded for g.
+func (s *stream) transaction(g *group) *checkpoint.Transaction {
+	if g.bytes > maxShared || g.decided != "" { // whose rows were held for long
+		return new(checkpoint.Transaction)
 	}
-	return h.sum
+	return &s.cut.take(1, sharing)[0]
 }

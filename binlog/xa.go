@@ -79,8 +79,8 @@ func (s *stream) unpark(ctx context.Context, g *group) (from *checkpoint.XA, err
 	if p.fault != nil {
 		return nil, p.fault
 	}
-	for _, r := range p.held {
-		g.hold(r)
+	for i := range p.held {
+		g.hold(&p.held[i])
 	}
 	g.rows, g.plan = p.rows, p.plan
 	return p.from, nil
