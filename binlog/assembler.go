@@ -130,6 +130,8 @@ func (a *assembler) add(ev *replication.BinlogEvent) (*group, error) {
 		return a.query(loadQuery(ev, e))
 	case *replication.XIDEvent:
 		return a.commit()
+	case *images:
+		return nil, a.inserted(e)
 	case *replication.RowsEvent:
 		return nil, a.rowsEvent(ev.Header.EventType, e)
 	case *replication.FormatDescriptionEvent:

@@ -13,13 +13,13 @@ func (a *assembler) rowsEvent(t replication.EventType, e *replication.RowsEvent)
 		return nil
 	}
 	if a.state == between {
-		return halt(nil, "Report this with the output of mysqlbinlog", "rows of %s.%s outside of a transaction", e.Table.Schema, e.Table.Table)
+		return outside(e.Table)
 	}
 	l := a.decode.layoutOf(e.Table)
 	switch t {
 	case replication.WRITE_ROWS_EVENTv0, replication.WRITE_ROWS_EVENTv1, replication.WRITE_ROWS_EVENTv2,
 		replication.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1:
-		return a.inserts(l, e)
+		return a.inserts(l, e, 0)
 	case replication.DELETE_ROWS_EVENTv0, replication.DELETE_ROWS_EVENTv1, replication.DELETE_ROWS_EVENTv2,
 		replication.MARIADB_DELETE_ROWS_COMPRESSED_EVENT_V1:
 		a.deletes(l, e)
@@ -39,17 +39,55 @@ func (a *assembler) rowsEvent(t replication.EventType, e *replication.RowsEvent)
 	return nil
 }
 
-func (a *assembler) inserts(l *layout, e *replication.RowsEvent) error {
-	for i, image := range e.Rows {
+// inserted takes the rows of one event as they stand in it, for as long as go-mysql need
+// not decode them.
+func (a *assembler) inserted(e *images) error {
+	if a.state == between {
+		return outside(e.table)
+	}
+	l := a.decode.layoutOf(e.table)
+	read := 0
+	for ; l.cells != nil && a.seen == nil && len(e.rest) > 0; read++ {
+		m, ok := l.next(e, a.opened)
+		if !ok {
+			break
+		}
 		ordinal := a.next
 		a.next++
+		if !a.replaying() {
+			a.hold(row{ordinal: ordinal, msg: m, bytes: size(&m), table: &l.table})
+		} else if !isDropped(a.second.dropped, ordinal) {
+			if err := a.part(m, nil, a.opened); err != nil {
+				return err
+			}
+		}
+	}
+	if len(e.rest) == 0 {
+		return nil
+	}
+	all, err := e.decoded()
+	if err != nil {
+		return unparsable(err)
+	}
+	return a.inserts(l, all, read)
+}
+
+func outside(t *replication.TableMapEvent) error {
+	return halt(nil, "Report this with the output of mysqlbinlog", "rows of %s.%s outside of a transaction", t.Schema, t.Table)
+}
+
+// inserts takes the rows of an event, from one of them on.
+func (a *assembler) inserts(l *layout, e *replication.RowsEvent, from int) error {
+	for i, image := range e.Rows[from:] {
+		ordinal, skipped := a.next, e.SkippedColumns[from+i]
+		a.next++
 		if a.replaying() {
-			if err := a.replay(l, image, e.SkippedColumns[i], ordinal); err != nil {
+			if err := a.replay(l, image, skipped, ordinal); err != nil {
 				return err
 			}
 			continue
 		}
-		m, fault := a.row(l, image, e.SkippedColumns[i], ordinal)
+		m, fault := a.row(l, image, skipped, ordinal)
 		if fault != nil && fault.table {
 			a.blameRow(fault, ordinal)
 			continue

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -45,10 +46,20 @@ func (a *assembler) prepare(ev *replication.BinlogEvent) (*group, error) {
 		p.plan = &plan{gtid: a.gtid, dropped: a.dropped, rows: p.rows}
 	default:
 		p.held, p.bytes, a.rows = a.rows, a.bytes, nil
+		p.keep()
 	}
 	g := a.discard()
 	g.prepared = p
 	return g, nil
+}
+
+// keep gives the payloads memory of their own, since the rows may be held for long.
+func (p *prepared) keep() {
+	for i := range p.held {
+		if m := &p.held[i].msg; len(m.Payload) < largeRows {
+			m.Payload = bytes.Clone(m.Payload)
+		}
+	}
 }
 
 // decide ends a group at XA COMMIT or XA ROLLBACK.

@@ -12,6 +12,7 @@ import (
 type decoder struct {
 	mapping mapping
 	layouts map[uint64]*layout // by table ID
+	room    slab[byte]
 }
 
 func newDecoder(m mapping) *decoder {
@@ -47,6 +48,7 @@ func (d *decoder) newLayout(e *replication.TableMapEvent) *layout {
 		return &layout{event: e, table: of, fault: "the binlog does not name the columns (binlog_row_metadata is not FULL)", hint: hintMetadata}
 	}
 	l := newLayout(&d.mapping, of, e.ColumnNameString(), typesOf(e))
-	l.event = e
+	l.event, l.room = e, &d.room
+	l.cells = l.cellsOf()
 	return l
 }

@@ -38,10 +38,12 @@ type events struct {
 	maria replication.MariadbGTIDEvent
 	query replication.QueryEvent
 	xid   replication.XIDEvent
+	rows  images
 }
 
 // tableMap is the last TABLE_MAP of a table ID.
 type tableMap struct {
+	event     *replication.TableMapEvent
 	body      []byte
 	wanted    bool
 	statement uint64 // in which it stood
@@ -57,14 +59,7 @@ func newEvents(wanted *tableSet, parser func() *replication.BinlogParser) *event
 // parse decodes an event; nil: nobody needs it. What it returns is good until the next
 // call only, but for rows and their table.
 func (p *events) parse(raw []byte) (ev *replication.BinlogEvent, err error) {
-	defer func() {
-		if v := recover(); v != nil { // cut short, and yet bearing the right checksum
-			err = fmt.Errorf("go-mysql: %v", v)
-		}
-		if err != nil && len(err.Error()) > maxReason { // it may show the whole event
-			err = errors.New(strings.ToValidUTF8(err.Error()[:maxReason], "") + "…")
-		}
-	}()
+	defer caught(&err)
 	if err := p.head.Decode(raw); err != nil {
 		return nil, err
 	}
@@ -83,6 +78,16 @@ func (p *events) parse(raw []byte) (ev *replication.BinlogEvent, err error) {
 
 // maxReason is how much of an error of go-mysql is of use to anybody, in bytes.
 const maxReason = 400
+
+// caught is deferred to where go-mysql decodes.
+func caught(err *error) {
+	if v := recover(); v != nil { // cut short, and yet bearing the right checksum
+		*err = fmt.Errorf("go-mysql: %v", v)
+	}
+	if *err != nil && len((*err).Error()) > maxReason { // it may show the whole event
+		*err = errors.New(strings.ToValidUTF8((*err).Error()[:maxReason], "") + "…")
+	}
+}
 
 // body is what is between header and checksum, which is verified.
 func (p *events) body(raw []byte) ([]byte, error) {
@@ -149,7 +154,7 @@ func (p *events) decode(raw, body []byte) (*replication.BinlogEvent, error) {
 	case kind == replication.TABLE_MAP_EVENT:
 		return nil, p.table(raw, body)
 	case isRows(kind):
-		return p.rows(raw, body)
+		return p.rowsOf(raw, body)
 	}
 	if err := plausible(p.head.EventType, body); err != nil {
 		return nil, fmt.Errorf("%s at %d: %w", p.head.EventType, p.head.LogPos, err)
@@ -188,14 +193,13 @@ func (p *events) table(raw, body []byte) error {
 			return fmt.Errorf("%s at %d: %w", p.head.EventType, p.head.LogPos, err)
 		}
 	}
-	p.maps[id] = &tableMap{kept[replication.EventHeaderSize:][:len(body)], wanted, p.statement}
+	p.maps[id] = &tableMap{e, kept[replication.EventHeaderSize:][:len(body)], wanted, p.statement}
 	p.held += len(raw)
 	return nil
 }
 
-// rows decodes the rows of tables that are wanted. The end of a statement is kept from
-// go-mysql, which would forget all tables there.
-func (p *events) rows(raw, body []byte) (*replication.BinlogEvent, error) {
+// rowsOf finds the rows of tables that are wanted.
+func (p *events) rowsOf(raw, body []byte) (*replication.BinlogEvent, error) {
 	id, flags := mysql.FixedLengthInt(body[:6]), binary.LittleEndian.Uint16(body[6:])
 	m := p.maps[id]
 	known := m != nil && m.statement == p.statement
@@ -211,9 +215,21 @@ func (p *events) rows(raw, body []byte) (*replication.BinlogEvent, error) {
 	if err := plausible(p.head.EventType, body); err != nil {
 		return nil, fmt.Errorf("%s at %d: %w", p.head.EventType, p.head.LogPos, err)
 	}
+	if p.rows.find(p.head.EventType, m.event, raw, body) {
+		p.rows.parser = p.full // which may be another one at the end of the statement
+		p.event = replication.BinlogEvent{RawData: raw, Header: &p.head, Event: &p.rows}
+		return &p.event, nil
+	}
+	return decodeBy(p.full, raw, body)
+}
+
+// decodeBy has go-mysql decode rows. The end of a statement is kept from it, since it would
+// forget all tables there.
+func decodeBy(p *replication.BinlogParser, raw, body []byte) (*replication.BinlogEvent, error) {
+	flags := binary.LittleEndian.Uint16(body[6:])
 	binary.LittleEndian.PutUint16(body[6:], flags&^replication.RowsEventStmtEndFlag)
 	defer binary.LittleEndian.PutUint16(body[6:], flags)
-	return p.full.Parse(raw)
+	return p.Parse(raw)
 }
 
 func (p *events) endStatement() {

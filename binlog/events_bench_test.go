@@ -46,7 +46,7 @@ func BenchmarkTransaction(b *testing.B) {
 	}
 }
 
-// TestForeignTransactionMakesNoGarbage: but for the group, of which the callee keeps a part.
+// TestForeignTransactionMakesNoGarbage: most of a log is of other tables.
 func TestForeignTransactionMakesNoGarbage(t *testing.T) {
 	p, a := newParser(flavorName(checkpoint.MySQL), shop(), false), newTestAssembler(t)
 	take := func(ev *replication.BinlogEvent) error {
@@ -65,7 +65,7 @@ func TestForeignTransactionMakesNoGarbage(t *testing.T) {
 			pass(raw)
 		}
 	})
-	if got > 1 {
+	if got > 0 {
 		t.Errorf("%v allocations", got)
 	}
 }

@@ -19,6 +19,8 @@ type layout struct {
 
 	names []string // of all columns
 	types []columnType
+	cells []cell // nil: go-mysql decodes the rows
+	room  *slab[byte]
 
 	id, topic, key, headers, payload, createdAt, tracing int // index; -1: none
 

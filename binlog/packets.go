@@ -20,7 +20,7 @@ type packets struct {
 	r        *bufio.Reader
 	sequence uint8
 	header   [4]byte
-	room     []byte // of events that nobody keeps anything of
+	room     []byte // of events that nobody keeps a part of
 }
 
 // ahead is how much is read at once, in bytes.
@@ -38,8 +38,8 @@ func (*errorPacket) Error() string { return "the server sent an error" }
 // errEnded: a server that shuts down, or whose dump is killed, may say so.
 var errEnded = constError("the server ended the dump")
 
-// event returns the next one. It is good until the next call; one that may hold rows,
-// for ever.
+// event returns the next one. It is good until the next call; one of rows that is large,
+// for ever: see [layout.kept].
 func (p *packets) event() ([]byte, error) {
 	packet, err := p.next()
 	switch {
@@ -96,6 +96,10 @@ func (p *packets) begin() (size int, err error) {
 	return int(mysql.FixedLengthInt(p.header[:3])), nil
 }
 
+// largeRows is from how many bytes on an event of rows has memory of its own, since a payload
+// may be most of it.
+const largeRows = 2 << 10
+
 // place is where a packet is read to: memory of its own, but for the events that most
 // of a log consists of and that are done with when they were decoded.
 func (p *packets) place(size int) ([]byte, error) {
@@ -107,11 +111,15 @@ func (p *packets) place(size int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch replication.EventType(head[upToKind-1]) {
+	kind := replication.EventType(head[upToKind-1])
+	switch kind {
 	case replication.GTID_EVENT, replication.ANONYMOUS_GTID_EVENT, replication.MARIADB_GTID_EVENT, replication.QUERY_EVENT,
 		replication.TABLE_MAP_EVENT, replication.XID_EVENT, replication.MARIADB_ANNOTATE_ROWS_EVENT,
 		replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2:
 		return p.room[:size:size], nil // go-mysql reads a broken event beyond its end
+	}
+	if isRows(kind) && size < largeRows {
+		return p.room[:size:size], nil
 	}
 	return make([]byte, size), nil
 }

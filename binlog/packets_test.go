@@ -129,7 +129,7 @@ func TestPacketsThatEnd(t *testing.T) {
 	}
 }
 
-// TestPacketsMakeNoGarbage: of the five events of a transaction one, its rows.
+// TestPacketsMakeNoGarbage: of the five events of a small transaction none.
 func TestPacketsMakeNoGarbage(t *testing.T) {
 	bodies := inPackets(transaction(t, "outbox"))
 	all, err := io.ReadAll(sent(1, slices.Repeat(bodies, 200)...))
@@ -144,7 +144,7 @@ func TestPacketsMakeNoGarbage(t *testing.T) {
 			}
 		}
 	})
-	if got > 1 {
+	if got > 0 {
 		t.Errorf("%v allocations", got)
 	}
 }

@@ -50,7 +50,7 @@ func (l *layout) message(row []any, skipped []int, committed time.Time) (m binje
 
 // copied returns the same in bytes of their own, which are one piece: what is read may
 // alias the event.
-func copied(a, b, c string) (string, string, string) {
+func copied[T string | []byte](a, b, c T) (string, string, string) {
 	var room [256]byte
 	text := string(append(append(append(room[:0], a...), b...), c...))
 	return text[:len(a)], text[len(a) : len(a)+len(b)], text[len(a)+len(b):]
@@ -134,7 +134,7 @@ func (r *rowReader) addHeaders(h binjet.Headers) string {
 		if !ok {
 			return "" // told as r.problem
 		}
-		if problem := set(e.column, e.name, value); problem != "" {
+		if problem := set(e.column, e.name, strings.Clone(value)); problem != "" {
 			return problem
 		}
 	}
@@ -312,24 +312,8 @@ func (l *layout) typeProblem(i int, asText bool) string {
 // payloadKept is the payload in bytes that stay: its own, or those of the event.
 func (r *rowReader) payloadKept() []byte {
 	b := r.bytes(r.payload, false)
-	switch {
-	case b != nil && r.types[r.payload].valueType == typeJSON:
+	if b != nil && r.types[r.payload].valueType == typeJSON {
 		return canonicalJSON(make([]byte, 0, len(b)), b)
-	case r.mayKeep(b):
-		return b[:len(b):len(b)]
-	}
-	return append([]byte{}, b...)
-}
-
-// maxKept is far below where an event is read into room that grows, and may be larger.
-const maxKept = 1 << 20
-
-// mayKeep reports whether b may keep the whole event alive: rows of the binlog are
-// read into memory of their own, unlike those of a SELECT. All else of the row is less than
-// a quarter of b, so that hardly more is held than is counted.
-func (r *rowReader) mayKeep(b []byte) bool {
-	if r.event == nil || len(b) == 0 || len(b) > maxKept {
-		return false
 	}
 	all := 0
 	for _, v := range r.row {
@@ -340,7 +324,28 @@ func (r *rowReader) mayKeep(b []byte) bool {
 			all += len(v)
 		}
 	}
-	return all <= len(b)*5/4
+	return r.kept(b, all)
+}
+
+// payloadsAtOnce is how many bytes of small payloads are one allocation.
+const payloadsAtOnce = 8 << 10
+
+// maxKept is far below where an event is read into room that grows, and may be larger.
+const maxKept = 1 << 20
+
+// kept is a payload in bytes that stay, out of a row of so many bytes. It may keep the
+// whole event alive: large ones are read into memory of their own, unlike the rows of a SELECT,
+// and where all else of the row is less than a quarter of it, hardly more is held than is counted.
+func (l *layout) kept(b []byte, row int) []byte {
+	switch {
+	case l.event == nil || len(b) == 0:
+		return append([]byte{}, b...)
+	case len(b) >= largeRows && len(b) <= maxKept && row <= len(b)*5/4:
+		return b[:len(b):len(b)]
+	}
+	own := l.room.take(len(b), payloadsAtOnce)
+	copy(own, b)
+	return own
 }
 
 // time reads created_at. The value that stands for no time becomes fallback.
