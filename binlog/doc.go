@@ -18,7 +18,8 @@
 //	  - Over it we register as a replica, ask for a dump and read its packets, in the
 //	    goroutine that asked, and use the room of most events again.
 //	  - The parser turns bytes into go-mysql's events, but for rows of other tables,
-//	    which it passes over. It inflates a compressed transaction as a stream, so that
+//	    which it passes over, and for those of tables as simple as ours, of which messages
+//	    are made without go-mysql. It inflates a compressed transaction as a stream, so that
 //	    its size does not count.
 //	  - The assembler is pure: events in, at each group's end one group out. It
 //	    knows every shape a group can have, and refuses what it does not know.

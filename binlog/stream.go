@@ -46,7 +46,9 @@ var errAgain = constError("read the transaction again")
 
 // Stream yields every transaction after from, in commit order: whole ones, parts
 // of large ones, and before them the rows of a snapshot that from asks for. It
-// waits for yield, which may keep what it gets, and may take as long as it likes.
+// waits for yield, which may keep what it gets, and may take as long as it likes. Small
+// transactions share memory, so that one which is kept keeps up to 63 others, of 8 KiB at
+// most each: copy what is to be kept for long.
 //
 // It returns when ctx ends (ctx.Err()), when yield fails (that error as it is),
 // with a *checkpoint.HaltError when going on would break a promise, or with
