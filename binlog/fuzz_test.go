@@ -4,10 +4,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 
+	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
 )
 
@@ -36,7 +40,7 @@ func framed(kind replication.EventType, body []byte) []byte {
 
 // FuzzRows: whatever stands in a table map and in its rows, with a checksum that is
 // right, is read, or halts by name; it never panics, and no message goes out of it that
-// could not be published.
+// could not be published. What is read without go-mysql is what go-mysql reads.
 func FuzzRows(f *testing.F) {
 	for _, seed := range []struct {
 		maria     bool
@@ -69,6 +73,9 @@ func FuzzRows(f *testing.F) {
 		events = append(events, framed(replication.TABLE_MAP_EVENT, tableMap), framed(replication.EventType(kind), rows), framed(replication.XID_EVENT, end))
 		for _, raw := range append(events, events[1:]...) { // the table map is known then
 			err := p.parse(raw, func(ev *replication.BinlogEvent) error {
+				if e, ok := ev.Event.(*images); ok {
+					asGoMySQL(t, a.decode.layoutOf(e.table), *e)
+				}
 				g, err := a.add(ev)
 				if g != nil {
 					publishable(t, g)
@@ -84,6 +91,31 @@ func FuzzRows(f *testing.F) {
 			}
 		}
 	})
+}
+
+// asGoMySQL: the rows that are read without go-mysql, if any, are those that it reads.
+func asGoMySQL(t *testing.T, l *layout, e images) {
+	t.Helper()
+	if l.cells == nil || slices.Contains(e.table.ColumnType, mysql.MYSQL_TYPE_JSON) { // of which go-mysql says what is wrong
+		return
+	}
+	var list []binjet.Message
+	for len(e.rest) > 0 {
+		m, ok := l.next(&e, time.Time{})
+		if !ok {
+			return
+		}
+		list = append(list, m)
+	}
+	all, err := e.decoded()
+	if err != nil || len(all.Rows) != len(list) {
+		t.Fatalf("%d rows, for go-mysql %v, %v", len(list), all, err)
+	}
+	for i, image := range all.Rows {
+		if m, fault := l.message(image, all.SkippedColumns[i], time.Time{}); fault != nil || messageText(m) != messageText(list[i]) {
+			t.Fatalf("row %d: %s\nfor go-mysql %s, %v", i, messageText(list[i]), messageText(m), fault)
+		}
+	}
 }
 
 // publishable: what is not marked as invalid can be.
