@@ -152,12 +152,21 @@ type Invalid struct {
 
 // Clone returns a copy that shares nothing that [Position.Apply] changes.
 func (p Position) Clone() Position {
-	p.Resume = p.Resume.Clone()
+	p.Resume, p.Last, p.Read = p.Resume.Clone(), p.Last.clone(), p.Read.clone()
 	return p
 }
 
+func (l *Last) clone() *Last {
+	if l == nil {
+		return nil
+	}
+	own := *l
+	return &own
+}
+
 // Apply moves p past tx. Parts of a transaction only count what is done of it: p
-// moves past the transaction with its last part.
+// moves past the transaction with its last part. It changes what the fields of p point
+// to: see Clone.
 func (p *Position) Apply(tx *Transaction) {
 	if tx.Restated != nil {
 		*p = tx.Restated.Clone()
@@ -214,13 +223,16 @@ func (p *Position) passed(tx *Transaction, rows int) {
 	if tx.GTID.IsZero() {
 		return
 	}
-	last := &Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before, View: tx.View}
+	last := Last{GTID: tx.GTID, Committed: tx.Committed, Rows: rows, Hash: tx.Hash, Before: tx.Before, View: tx.View}
 	if tx.Decided != "" {
 		last.Rows, last.Hash = 0, 0
 	}
+	at := &p.Read
 	if rows > 0 {
-		p.Last, p.Read = last, nil
-		return
+		at, p.Read = &p.Last, nil
 	}
-	p.Read = last
+	if *at == nil { // else its memory is used again, once for each transaction
+		*at = new(Last)
+	}
+	**at = last
 }

@@ -53,6 +53,32 @@ func TestPositionNotesTheLast(t *testing.T) {
 	}
 }
 
+// What moves a position leaves every copy of it where it is, and a steady flow of
+// transactions makes no garbage.
+func TestPositionIsCopied(t *testing.T) {
+	step := func(n uint64, messages int) *Transaction {
+		return &Transaction{GTID: GTID{Flavor: MariaDB, Server: 1, N: n}, Messages: make([]binjet.Message, messages), Hash: uint32(n)}
+	}
+	p := Position{Flavor: MariaDB}
+	p.Apply(step(1, 1))
+	p.Apply(step(2, 0))
+	copied := p.Clone()
+	before, err := json.Marshal(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Apply(step(3, 0))
+	p.Skip(gtids(t, "0-1-4"), step(4, 0))
+	p.Apply(step(5, 1))
+	if after, err := json.Marshal(copied); err != nil || string(after) != string(before) {
+		t.Errorf("%s became %s, %v", before, after, err)
+	}
+	next := step(6, 1)
+	if n := testing.AllocsPerRun(100, func() { p.Apply(next); next.GTID.N++ }); n > 0 || p.Last.GTID.N != next.GTID.N-1 {
+		t.Errorf("%v allocations, %+v", n, p.Last)
+	}
+}
+
 // What is given up is moved past, and so is a transaction in the middle of it.
 func TestPositionLost(t *testing.T) {
 	const u = "00000000-0000-0000-0000-00000000000a"
