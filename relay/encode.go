@@ -50,6 +50,7 @@ type encoder struct {
 	gtidText string
 	topic    string // the last one, in subject, where the key has no part in that
 	subject  string
+	created  seconds
 	text     []byte // room for what is formatted
 }
 
@@ -60,14 +61,14 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	m := &tx.Messages[i]
 	msg := e.spares.take()
 	msg.Subject, msg.Data = e.subjectOf(m), m.Payload
-	h := msg.Header
-	headers := headerFrame + e.setOwn(h, m) + e.setFormatted(h, tx, i, total)
+	h, o := msg.Header, ownOf(msg)
+	headers := headerFrame + e.setOwn(o, m) + e.setFormatted(o, tx, i, total)
 	for name, values := range m.Headers {
 		if name != binjet.HeaderContentType {
 			h[name] = values
 			headers += lineBytes(name, values)
 		} else if m.ContentType == "" && len(values) > 0 {
-			headers += setHeader(h, name, values[0])
+			headers += o.set(slotContentType, values[0])
 		}
 	}
 	size := len(msg.Subject) + headers + len(msg.Data) + overhead
@@ -84,9 +85,9 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 }
 
 // setOwn sets the headers that are parts of m, and returns how many bytes they are.
-func (e *encoder) setOwn(h nats.Header, m *binjet.Message) int {
-	return setHeader(h, binjet.HeaderID, m.ID) + setHeader(h, binjet.HeaderTopic, m.Topic) + setHeader(h, binjet.HeaderKey, m.Key) +
-		setHeader(h, binjet.HeaderSource, e.source) + setHeader(h, binjet.HeaderContentType, m.ContentType)
+func (e *encoder) setOwn(o own, m *binjet.Message) int {
+	return o.set(slotSource, e.source) + o.set(slotID, m.ID) + o.set(slotTopic, m.Topic) + o.set(slotKey, m.Key) +
+		o.set(slotContentType, m.ContentType)
 }
 
 // tooLargeError is by the limits as they were known.
@@ -115,10 +116,10 @@ func (e *encoder) subjectOf(m *binjet.Message) string {
 
 // setFormatted sets the headers that are made of times and numbers, whose text is one
 // allocation, and returns how many bytes they are.
-func (e *encoder) setFormatted(h nats.Header, tx *checkpoint.Transaction, i, total int) int {
+func (e *encoder) setFormatted(o own, tx *checkpoint.Transaction, i, total int) int {
 	e.text = e.text[:0]
 	if at := tx.Messages[i].CreatedAt; !at.IsZero() {
-		e.text = at.UTC().AppendFormat(e.text, binjet.CreatedAtLayout)
+		e.text = e.created.append(e.text, at)
 	}
 	created := len(e.text)
 	if !tx.GTID.IsZero() {
@@ -135,8 +136,27 @@ func (e *encoder) setFormatted(h nats.Header, tx *checkpoint.Transaction, i, tot
 	if tx.GTID != e.gtid {
 		e.gtid, e.gtidText = tx.GTID, text[index:]
 	}
-	return setHeader(h, binjet.HeaderCreatedAt, text[:created]) + setHeader(h, binjet.HeaderTxIndex, text[created:index]) +
-		setHeader(h, binjet.HeaderTx, e.gtidText)
+	return o.set(slotCreatedAt, text[:created]) + o.set(slotTxIndex, text[created:index]) + o.set(slotTx, e.gtidText)
+}
+
+// seconds writes times as [binjet.CreatedAtLayout] says, and remembers the last second: most
+// of a second's events differ in microseconds only.
+type seconds struct {
+	last int64
+	text string // of it, up to the fraction
+}
+
+func (s *seconds) append(b []byte, at time.Time) []byte {
+	at = at.UTC()
+	if second := at.Unix(); second != s.last || s.text == "" {
+		s.last, s.text = second, at.Format(time.RFC3339)
+		s.text = s.text[:len(s.text)-len("Z")]
+	}
+	b = append(b, s.text...)
+	point := len(b)
+	b = strconv.AppendInt(b, int64(1e6+at.Nanosecond()/1000), 10) // seven digits
+	b[point] = '.'
+	return append(b, 'Z')
 }
 
 // validTTL reports whether nats-server takes the header: "never", a duration of

@@ -153,6 +153,7 @@ func (s *session) landedAlone(w *write, seq uint64, fenced bool) {
 // may have to go in a batch yet.
 func (p *publisher) publishAlone(w *write) error {
 	msg := w.batch.msgs[0]
+	unlabel(msg)
 	msg.Reply = p.reply(w)
 	msg.Header[headerExpectedSeq] = []string{strconv.FormatUint(w.attempt.prevSeq, 10)}
 	msg.Header[headerExpectedSubject] = []string{p.subject}

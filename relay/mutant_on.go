@@ -32,8 +32,7 @@ func (p *publisher) mutateCommit(w *write, msg *nats.Msg) bool {
 	_ = p.nc.Flush()
 	<-time.After(20 * time.Millisecond)
 	for _, event := range w.batch.msgs {
-		delete(event.Header, headerBatchID)
-		delete(event.Header, headerBatchSequence)
+		unlabel(event)
 		_ = p.nc.PublishMsg(event)
 	}
 	return true

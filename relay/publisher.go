@@ -55,7 +55,7 @@ type publisher struct {
 	sub     *nats.Subscription
 	replies chan *nats.Msg
 	serial  uint64
-	numbers [][]string // of messages in a batch, as header values
+	numbers []string // of messages in a batch, as header values
 }
 
 func newPublisher(nc *nats.Conn, subject string, timeout time.Duration) (*publisher, error) {
@@ -75,8 +75,7 @@ func (p *publisher) close() { _ = p.sub.Unsubscribe() }
 // Without events it is a checkpoint alone.
 type batch struct {
 	id     string
-	ids    []string // the same as a header's values
-	staged int      // messages of it that were sent under id
+	staged int // messages of it that were sent under id
 	msgs   []*nats.Msg
 	bytes  int
 	events int // moved past, those that were in the stream already included
@@ -128,15 +127,20 @@ func (p *publisher) stage(b *batch) error {
 // label makes msg the next one of b to be staged.
 func (p *publisher) label(msg *nats.Msg, b *batch) {
 	for len(p.numbers) <= b.staged {
-		p.numbers = append(p.numbers, []string{strconv.Itoa(len(p.numbers) + 1)})
-	}
-	if len(b.ids) == 0 || b.ids[0] != b.id {
-		b.ids = []string{b.id}
+		p.numbers = append(p.numbers, strconv.Itoa(len(p.numbers)+1))
 	}
 	msg.Reply = ""
-	msg.Header[headerBatchID] = b.ids
-	msg.Header[headerBatchSequence] = p.numbers[b.staged]
+	o := ownOf(msg)
+	o.set(slotBatchID, b.id)
+	o.set(slotBatchSequence, p.numbers[b.staged])
 	p.mutateStage(msg)
+}
+
+// unlabel makes msg one of no batch.
+func unlabel(msg *nats.Msg) {
+	o := ownOf(msg)
+	o.set(slotBatchID, "")
+	o.set(slotBatchSequence, "")
 }
 
 // id1 is the message ID of its first event.

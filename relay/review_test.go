@@ -39,7 +39,7 @@ func TestALateAnswerIsNotTakenForTheNextCommit(t *testing.T) {
 	}
 	eventually(t, "the answer to the first", func() bool { return len(pub.replies) == 1 })
 	nc.Close()
-	next := &write{batch: &batch{msgs: []*nats.Msg{nats.NewMsg("outbox.a")}}}
+	next := &write{batch: &batch{msgs: []*nats.Msg{newSpares().take()}}}
 	if err := pub.commit(next); err == nil {
 		t.Fatal("a commit over a closed connection was sent")
 	}
