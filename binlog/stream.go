@@ -55,6 +55,13 @@ var errAgain = constError("read the transaction again")
 // [checkpoint.ErrRestart] when it fell behind the server's binlogs and
 // [Config.OnGap] says to mend that. Lost connections are opened again for ever, behind what was yielded.
 func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield func(*checkpoint.Transaction) error) error {
+	s := r.newStream(from, yield)
+	defer s.reach.find()
+	defer s.held.Store(0)
+	return s.retry(ctx, s.once)
+}
+
+func (r *Reader) newStream(from checkpoint.Position, yield func(*checkpoint.Transaction) error) *stream {
 	s := &stream{Reader: r, at: from.Clone()}
 	s.emit = func(tx *checkpoint.Transaction) error {
 		tx.ServerUUID = s.srv.UUID
@@ -67,9 +74,7 @@ func (r *Reader) Stream(ctx context.Context, from checkpoint.Position, yield fun
 		s.yielded = true
 		return nil
 	}
-	defer s.reach.find()
-	defer s.held.Store(0)
-	return s.retry(ctx, s.once)
+	return s
 }
 
 // retry runs once again and again, until its error is one that ends the stream.
