@@ -16,7 +16,7 @@
 //	    that a callee that blocks for long is back-pressure and not an error, and
 //	    it can end everything that hangs on the connection at once.
 //	  - Over it we register as a replica, ask for a dump and read its packets, in the
-//	    goroutine that asked, and use the room of most events again.
+//	    goroutine that asked. Most events are decoded where they were read to.
 //	  - The parser turns bytes into go-mysql's events, but for rows of other tables,
 //	    which it passes over, and for those of tables as simple as ours, of which messages
 //	    are made without go-mysql. It inflates a compressed transaction as a stream, so that

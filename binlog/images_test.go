@@ -127,7 +127,8 @@ func invented(dice *rand.Rand) (columns []madeUp) {
 		fixed(mysql.MYSQL_TYPE_STRING, []byte{mysql.MYSQL_TYPE_SET, 8}, 8), text(46, word), blob(word),
 		sized(mysql.MYSQL_TYPE_JSON, []byte{4}, 4, 0, func() string { return "\x04\x01" }),
 		fixed(mysql.MYSQL_TYPE_NEWDECIMAL, []byte{10, 2}, 5), fixed(mysql.MYSQL_TYPE_BIT, []byte{1, 1}, 2)} // which go-mysql has to decode
-	for name, c := range mapped {
+	for _, name := range []string{"id", "topic", "message_key", "headers", "payload", "created_at"} { // the dice alone decides
+		c := mapped[name]
 		c.name = name
 		columns = append(columns, c)
 	}
@@ -164,7 +165,7 @@ func TestImagesAsGoMySQL(t *testing.T) {
 		}
 		read, declined = read+got.read, declined+got.declined
 	}
-	if read < 2000 || declined < 500 {
+	if read < 1000 || declined < 1000 {
 		t.Errorf("%d rows were read by themselves, %d events by go-mysql", read, declined)
 	}
 }

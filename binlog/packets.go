@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,19 +16,19 @@ import (
 // that is as long as can be goes on in the next.
 //
 // go-mysql's syncer would do, but it copies each packet twice and makes half a dozen
-// pieces of garbage of each event, of which a small transaction has five.
+// pieces of garbage of each event, of which a small transaction has five. Here, most events
+// are decoded where they were read to.
 type packets struct {
 	r        *bufio.Reader
 	sequence uint8
-	header   [4]byte
-	room     []byte // of events that nobody keeps a part of
+	read     int // bytes of the last packet that are still in r
 }
 
 // ahead is how much is read at once, in bytes.
 const ahead = 64 << 10
 
 func newPackets(c io.Reader, sequence uint8) *packets {
-	return &packets{r: bufio.NewReaderSize(c, ahead), sequence: sequence, room: make([]byte, ahead)}
+	return &packets{r: bufio.NewReaderSize(c, ahead), sequence: sequence}
 }
 
 // errorPacket is what a server sends in place of an event when it can't go on.
@@ -50,7 +51,7 @@ func (p *packets) event() ([]byte, error) {
 	case packet[0] == mysql.OK_HEADER && len(packet) > replication.EventHeaderSize:
 		return packet[1:], nil
 	case packet[0] == mysql.ERR_HEADER && len(packet) > len("#HY000")+3:
-		return nil, &errorPacket{packet}
+		return nil, &errorPacket{bytes.Clone(packet)}
 	case packet[0] == mysql.EOF_HEADER:
 		return nil, errEnded
 	}
@@ -58,13 +59,16 @@ func (p *packets) event() ([]byte, error) {
 }
 
 func (p *packets) next() (packet []byte, err error) {
+	_, _ = p.r.Discard(p.read) // which are there
+	p.read = 0
 	size, err := p.begin()
 	if err != nil {
 		return nil, err
 	}
-	if packet, err = p.place(size); err != nil {
-		return nil, err
+	if size <= p.r.Size() {
+		return p.within(size)
 	}
+	packet = make([]byte, size)
 	if _, err := io.ReadFull(p.r, packet); err != nil {
 		return nil, err
 	}
@@ -86,40 +90,59 @@ func (p *packets) next() (packet []byte, err error) {
 
 // begin reads the header of a packet.
 func (p *packets) begin() (size int, err error) {
-	if _, err := io.ReadFull(p.r, p.header[:]); err != nil {
+	header, err := p.peek(4)
+	if err != nil {
 		return 0, err
 	}
-	if p.header[3] != p.sequence {
-		return 0, fmt.Errorf("packet %d came where %d was due", p.header[3], p.sequence)
+	if header[3] != p.sequence {
+		return 0, fmt.Errorf("packet %d came where %d was due", header[3], p.sequence)
 	}
 	p.sequence++
-	return int(mysql.FixedLengthInt(p.header[:3])), nil
+	size = int(mysql.FixedLengthInt(header[:3]))
+	_, err = p.r.Discard(len(header))
+	return size, err
+}
+
+// within is a packet that fits into what is read at once. It stays there, or is copied when
+// it may be kept.
+func (p *packets) within(size int) ([]byte, error) {
+	packet, err := p.peek(size)
+	if err != nil {
+		return nil, err
+	}
+	p.read = size
+	if isKept(packet) {
+		return bytes.Clone(packet), nil
+	}
+	return packet[:size:size], nil // go-mysql reads a broken event beyond its end
+}
+
+// peek returns the next bytes, and io.EOF only where there are none.
+func (p *packets) peek(n int) ([]byte, error) {
+	b, err := p.r.Peek(n)
+	if len(b) > 0 && errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return b, err
 }
 
 // largeRows is from how many bytes on an event of rows has memory of its own, since a payload
 // may be most of it.
 const largeRows = 2 << 10
 
-// place is where a packet is read to: memory of its own, but for the events that most
-// of a log consists of and that are done with when they were decoded.
-func (p *packets) place(size int) ([]byte, error) {
-	const upToKind = 1 + 4 + 1 // a zero, the time, the kind
-	if size < upToKind || size > len(p.room) {
-		return make([]byte, size), nil
+// isKept reports whether a part of a packet may be kept: not of the events that most of a log
+// consists of, which are done with when they were decoded.
+func isKept(packet []byte) bool {
+	const kindAt = 1 + 4 // behind a zero and the time
+	if len(packet) <= kindAt {
+		return true
 	}
-	head, err := p.r.Peek(upToKind)
-	if err != nil {
-		return nil, err
-	}
-	kind := replication.EventType(head[upToKind-1])
+	kind := replication.EventType(packet[kindAt])
 	switch kind {
 	case replication.GTID_EVENT, replication.ANONYMOUS_GTID_EVENT, replication.MARIADB_GTID_EVENT, replication.QUERY_EVENT,
 		replication.TABLE_MAP_EVENT, replication.XID_EVENT, replication.MARIADB_ANNOTATE_ROWS_EVENT,
 		replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2:
-		return p.room[:size:size], nil // go-mysql reads a broken event beyond its end
+		return false
 	}
-	if isRows(kind) && size < largeRows {
-		return p.room[:size:size], nil
-	}
-	return make([]byte, size), nil
+	return !isRows(kind) || len(packet) >= largeRows
 }
