@@ -46,8 +46,8 @@ type queue struct {
 	space chan struct{} // something was taken
 
 	mu    sync.Mutex
-	items []item
-	room  []item // what items began with, to begin with again
+	items []item // of which the first so many are taken
+	taken int
 	bytes int
 	// events are those that wait, batches the items that need a batch.
 	events, batches int
@@ -80,12 +80,20 @@ func (q *queue) tryPut(it item) bool {
 	if full && it.bytes > 0 {
 		return false
 	}
-	if q.items = append(q.items, it); len(q.items) == 1 {
-		q.room = q.items
-	}
+	q.append(it)
 	q.count(&it, 1)
 	notify(q.ready)
 	return true
+}
+
+// append uses the room of what is taken again, once it is half of the list.
+func (q *queue) append(it item) {
+	if len(q.items) == cap(q.items) && q.taken > len(q.items)/2 {
+		left := copy(q.items, q.items[q.taken:])
+		clear(q.items[left:])
+		q.items, q.taken = q.items[:left], 0
+	}
+	q.items = append(q.items, it)
 }
 
 func (q *queue) count(it *item, sign int) {
@@ -108,8 +116,8 @@ func (q *queue) waiting() (events, batches int) {
 func (q *queue) skip(tx *checkpoint.Transaction) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if n := len(q.items); n == 0 || q.items[n-1].tx != nil {
-		q.items = append(q.items, item{})
+	if n := len(q.items); n == q.taken || q.items[n-1].tx != nil {
+		q.append(item{})
 	}
 	last := &q.items[len(q.items)-1]
 	last.skipped.Add(tx.GTID)
@@ -136,16 +144,16 @@ func (q *queue) close(err error) {
 func (q *queue) take(fits func(*item) bool) (it item, ok, done bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 {
+	if q.taken == len(q.items) {
 		return item{}, false, q.done, q.err
 	}
-	if !fits(&q.items[0]) {
+	first := &q.items[q.taken]
+	if !fits(first) {
 		return item{}, false, false, nil
 	}
-	it = q.items[0]
-	q.items[0] = item{}
-	if q.items = q.items[1:]; len(q.items) == 0 {
-		q.items = q.room[:0]
+	it, *first = *first, item{}
+	if q.taken++; q.taken == len(q.items) {
+		q.items, q.taken = q.items[:0], 0
 	}
 	q.count(&it, -1)
 	notify(q.space)
