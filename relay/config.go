@@ -121,7 +121,7 @@ type Commit struct {
 type Part struct {
 	Committed time.Time // in the source; zero for rows of a snapshot
 	// Messages as they were published. They may be read during the hook only, and not
-	// be changed.
+	// be changed: they are used again, and later events would be damaged.
 	Messages []*nats.Msg
 }
 

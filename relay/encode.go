@@ -65,6 +65,9 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 	headers := headerFrame + e.setOwn(o, m) + e.setFormatted(o, tx, i, total)
 	for name, values := range m.Headers {
 		if name != binjet.HeaderContentType {
+			if isOwn(name) {
+				return nil, 0, fmt.Errorf("its header %s is one that binjet sets", name)
+			}
 			h[name] = values
 			headers += lineBytes(name, values)
 		} else if m.ContentType == "" && len(values) > 0 {
@@ -85,7 +88,7 @@ func (e *encoder) encode(tx *checkpoint.Transaction, i, total int) (*nats.Msg, i
 }
 
 // setOwn sets the headers that are parts of m, and returns how many bytes they are.
-func (e *encoder) setOwn(o own, m *binjet.Message) int {
+func (e *encoder) setOwn(o ownHeaders, m *binjet.Message) int {
 	return o.set(slotSource, e.source) + o.set(slotID, m.ID) + o.set(slotTopic, m.Topic) + o.set(slotKey, m.Key) +
 		o.set(slotContentType, m.ContentType)
 }
@@ -116,7 +119,7 @@ func (e *encoder) subjectOf(m *binjet.Message) string {
 
 // setFormatted sets the headers that are made of times and numbers, whose text is one
 // allocation, and returns how many bytes they are.
-func (e *encoder) setFormatted(o own, tx *checkpoint.Transaction, i, total int) int {
+func (e *encoder) setFormatted(o ownHeaders, tx *checkpoint.Transaction, i, total int) int {
 	e.text = e.text[:0]
 	if at := tx.Messages[i].CreatedAt; !at.IsZero() {
 		e.text = e.created.append(e.text, at)

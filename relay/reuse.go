@@ -33,10 +33,10 @@ const (
 var slotNames = [slots]string{binjet.HeaderSource, binjet.HeaderID, binjet.HeaderTopic, binjet.HeaderKey, binjet.HeaderContentType,
 	binjet.HeaderCreatedAt, binjet.HeaderTx, binjet.HeaderTxIndex, headerBatchID, headerBatchSequence}
 
-// own are the headers of ours in a message. Their values are one array, of which the map
+// ownHeaders are the headers of ours in a message. Their values are one array, of which the map
 // holds pieces of one: to set one that is there already is to store it, without looking for
 // it. The array is found behind the first of them. "" is a header that is not there.
-type own struct {
+type ownHeaders struct {
 	header nats.Header
 	values []string
 }
@@ -46,12 +46,12 @@ func newOwn() nats.Header {
 	return nats.Header{slotNames[slotSource]: values[:1]}
 }
 
-func ownOf(msg *nats.Msg) own {
-	return own{msg.Header, msg.Header[slotNames[slotSource]][:slots]}
+func ownOf(msg *nats.Msg) ownHeaders {
+	return ownHeaders{msg.Header, msg.Header[slotNames[slotSource]][:slots]}
 }
 
 // set returns how many bytes the header is.
-func (o own) set(slot int, value string) int {
+func (o ownHeaders) set(slot int, value string) int {
 	name, was := slotNames[slot], o.values[slot]
 	o.values[slot] = value
 	switch {
@@ -68,7 +68,7 @@ func (o own) set(slot int, value string) int {
 }
 
 // isAll reports whether there are no other headers.
-func (o own) isAll() bool {
+func (o ownHeaders) isAll() bool {
 	n := 1
 	for _, value := range o.values[1:] {
 		if value != "" {

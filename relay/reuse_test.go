@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/natstest"
 )
 
 // ownPath is what a transaction of so many events goes through on our own path, from
@@ -47,12 +49,14 @@ func TestAllocations(t *testing.T) {
 	}{"one row": {1, 1.1}, "a hundred rows": {100, 1.1}} {
 		t.Run(name, func(t *testing.T) {
 			run := ownPath(t, test.rows)
-			runs := 3 * MaxBatchMessages / test.rows
-			for range runs { // what is used again has to be there first
-				run()
+			batches := func() {
+				for range 3 * MaxBatchMessages / test.rows {
+					run()
+				}
 			}
-			allocs := testing.AllocsPerRun(runs, run)
-			if per := allocs / float64(test.rows); per > test.most {
+			batches() // what is used again has to be there first
+			allocs := testing.AllocsPerRun(3, batches)
+			if per := allocs / (3 * MaxBatchMessages); per > test.most {
 				t.Errorf("%.2f allocations per event, want %.1f at most", per, test.most)
 			} else {
 				t.Logf("%.2f allocations per event", per)
@@ -66,6 +70,45 @@ func BenchmarkOwnPath(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		run()
+	}
+}
+
+// TestAloneIsOfNoBatch: an event by itself says nothing of the batch that its message was in.
+func TestAloneIsOfNoBatch(t *testing.T) {
+	nc := natstest.Start(t).Connect(t)
+	sub, err := nc.SubscribeSync("outbox.>")
+	must(t, err)
+	p := &publisher{nc: nc, subject: "binjet.checkpoint.shop", inbox: nc.NewInbox()}
+	msg := newSpares().take()
+	msg.Subject = "outbox.a"
+	b := &batch{id: "batch", msgs: []*nats.Msg{msg}}
+	ownOf(msg).set(slotSource, "shop")
+	p.label(msg, b)
+	must(t, p.publishAlone(&write{batch: b, alone: true, expectLast: 7}))
+	got, err := sub.NextMsg(10 * time.Second)
+	must(t, err)
+	want := nats.Header{binjet.HeaderSource: {"shop"}, headerExpectedSeq: {"0"}, headerExpectedSubject: {p.subject}, headerExpectedLast: {"7"}}
+	if !reflect.DeepEqual(got.Header, want) {
+		t.Errorf("%v, want %v", got.Header, want)
+	}
+	if p.label(msg, b); len(msg.Header) != 3 || msg.Header.Get(headerBatchID) != "batch" {
+		t.Errorf("in a batch after all: %v", msg.Header)
+	}
+}
+
+// TestOwnHeadersAreRefused: a row that brings one of them may not damage the events behind it.
+func TestOwnHeadersAreRefused(t *testing.T) {
+	e := encoder{spares: newSpares(), source: "shop", prefix: "outbox", maxPayload: func() int64 { return 1 << 20 }}
+	for _, name := range slotNames {
+		tx := &checkpoint.Transaction{Messages: []binjet.Message{{ID: "1", Topic: "a", ContentType: "text/plain", Payload: []byte("p"), Headers: binjet.Headers{name: {"evil"}}}}}
+		msg, _, err := e.encode(tx, 0, 1)
+		if name == binjet.HeaderContentType {
+			if err != nil || msg.Header.Get(name) != "text/plain" {
+				t.Errorf("%v, %v", msg, err)
+			}
+		} else if err == nil {
+			t.Errorf("%s is taken from a row", name)
+		}
 	}
 }
 
