@@ -95,7 +95,7 @@ func (a *assembler) inserts(l *layout, e *replication.RowsEvent, from int) error
 		if a.seen != nil {
 			m, fault = binjet.Message{ID: m.ID, CreatedAt: l.timeOf(image)}, nil
 		}
-		a.hold(row{ordinal: ordinal, msg: m, invalid: fault, bytes: size(&m), table: &l.table})
+		a.hold(row{ordinal: ordinal, msg: m, invalid: fault, bytes: size(&m) + fault.size(), table: &l.table})
 	}
 	return nil
 }

@@ -57,9 +57,10 @@ func newEvents(wanted *tableSet, parser func() *replication.BinlogParser) *event
 }
 
 // parse decodes an event; nil: nobody needs it. What it returns is good until the next
-// call only, but for rows and their table.
+// call only, but for tables, and for large rows that go-mysql decoded.
 func (p *events) parse(raw []byte) (ev *replication.BinlogEvent, err error) {
 	defer caught(&err)
+	p.rows = images{} // or it keeps what may be large
 	if err := p.head.Decode(raw); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,14 @@ func (e *RowError) invalid(index int) checkpoint.Invalid {
 	return checkpoint.Invalid{Index: index, Reason: e.Error() + ". " + e.Hint, Headers: e.headers}
 }
 
+// size is what it counts against the limit beside its message.
+func (e *RowError) size() int {
+	if e == nil {
+		return 0
+	}
+	return len(e.headers)
+}
+
 func (e *RowError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %s", e.Table)

@@ -16,8 +16,8 @@ import (
 // images are the rows of an event that inserts into a wanted table, as they stand in it.
 // Messages are read out of them without go-mysql, which makes a dozen pieces of garbage of
 // each row, where the table is as simple as the one that binjet creates. Everything else
-// go-mysql decodes: other types and mappings, and whatever is wrong, so that there is one
-// place that says so.
+// go-mysql decodes: other types and mappings, and whatever is wrong with what is read, so
+// that there is one place that says so. Columns that are not mapped are passed over.
 type images struct {
 	table *replication.TableMapEvent
 	rest  []byte // of them, yet to be read
@@ -78,23 +78,21 @@ func (i *images) decoded() (e *replication.RowsEvent, err error) {
 	return ev.Event.(*replication.RowsEvent), nil
 }
 
-// usage is what a column is for.
-type usage uint8
-
+// What a column is for.
 const (
-	unused usage = iota
-	forID
-	forTopic
-	forKey
-	forHeaders
-	forPayload
-	forCreatedAt
-	usages
+	noField = iota
+	fieldID
+	fieldTopic
+	fieldKey
+	fieldHeaders
+	fieldPayload
+	fieldCreatedAt
+	fields
 )
 
 // cell is where the value of a column is in an image.
 type cell struct {
-	use   usage
+	field int  // what it is for
 	width int  // bytes of it, or of its length
 	sized bool // its length stands in front of it
 	utf8  bool // it has to be UTF-8
@@ -112,21 +110,21 @@ func (l *layout) cellsOf() []cell {
 			return nil
 		}
 	}
-	for i, r := range map[int]usage{l.id: forID, l.topic: forTopic, l.key: forKey, l.headers: forHeaders, l.payload: forPayload} {
-		if i < 0 {
+	for f, i := range [...]int{fieldID: l.id, fieldTopic: l.topic, fieldKey: l.key, fieldHeaders: l.headers, fieldPayload: l.payload} {
+		if f == noField || i < 0 {
 			continue
 		}
 		text := l.types[i].valueType == typeText
-		if cells[i].use != unused || !text && l.types[i].valueType != typeBytes {
+		if cells[i].field != noField || !text && l.types[i].valueType != typeBytes {
 			return nil
 		}
-		cells[i].use, cells[i].utf8 = r, text
+		cells[i].field, cells[i].utf8 = f, text
 	}
 	if i := l.createdAt; i >= 0 {
-		if cells[i].use != unused || l.event.ColumnType[i] != mysql.MYSQL_TYPE_TIMESTAMP2 {
+		if cells[i].field != noField || l.event.ColumnType[i] != mysql.MYSQL_TYPE_TIMESTAMP2 {
 			return nil
 		}
-		cells[i].use = forCreatedAt
+		cells[i].field = fieldCreatedAt
 	}
 	return cells
 }
@@ -156,13 +154,14 @@ func cellOf(t byte, meta uint16) (cell, bool) {
 	case mysql.MYSQL_TYPE_VARCHAR, mysql.MYSQL_TYPE_VAR_STRING:
 		return cell{width: lengthBytes(int(meta)), sized: true}, true
 	case mysql.MYSQL_TYPE_STRING:
-		switch byte(meta >> 8) {
+		real := byte(meta >> 8)
+		switch real {
 		case mysql.MYSQL_TYPE_ENUM:
 			return cell{width: int(meta & 0xff)}, meta&0xff == 1 || meta&0xff == 2
 		case mysql.MYSQL_TYPE_SET:
 			return cell{width: int(meta & 0xff)}, meta&0xff >= 1 && meta&0xff <= 8
 		}
-		return cell{width: lengthBytes(fixedLength(meta)), sized: true}, true
+		return cell{width: lengthBytes(fixedLength(meta)), sized: true}, real == 0 || real|0x30 == mysql.MYSQL_TYPE_STRING
 	}
 	return cell{}, false
 }
@@ -175,14 +174,14 @@ func lengthBytes(most int) int {
 }
 
 // image finds the values of the row that b begins with. NULL is nil. False: it is cut short.
-func image(cells []cell, b []byte, values *[usages][]byte) (size int, ok bool) {
+func image(cells []cell, b []byte, values *[fields][]byte) (size int, ok bool) {
 	at := (len(cells) + 7) / 8
 	if len(b) < at {
 		return 0, false
 	}
 	for i, c := range cells {
 		if b[i/8]&(1<<(i%8)) != 0 {
-			values[c.use] = nil
+			values[c.field] = nil
 			continue
 		}
 		n := c.width
@@ -199,7 +198,7 @@ func image(cells []cell, b []byte, values *[usages][]byte) (size int, ok bool) {
 		if c.utf8 && !utf8.Valid(value) {
 			return 0, false
 		}
-		values[c.use] = value
+		values[c.field] = value
 		at += n
 	}
 	return at, true
@@ -208,22 +207,22 @@ func image(cells []cell, b []byte, values *[usages][]byte) (size int, ok bool) {
 // next reads the message of the next row, as [layout.message] does of what go-mysql makes of
 // it. False: go-mysql has to read it, and those behind it.
 func (l *layout) next(rows *images, committed time.Time) (m binjet.Message, ok bool) {
-	var v [usages][]byte
+	var v [fields][]byte
 	size, ok := image(l.cells, rows.rest, &v)
-	if !ok || v[forID] == nil || v[forTopic] == nil || v[forPayload] == nil {
+	if !ok || v[fieldID] == nil || v[fieldTopic] == nil || v[fieldPayload] == nil {
 		return m, false
 	}
-	m.ID, m.Topic, m.Key = copied(v[forID], v[forTopic], v[forKey])
-	if m.CreatedAt = committed; v[forCreatedAt] != nil {
-		if m.CreatedAt = timestamp(v[forCreatedAt]); m.CreatedAt.IsZero() {
+	m.ID, m.Topic, m.Key = copied(v[fieldID], v[fieldTopic], v[fieldKey])
+	if m.CreatedAt = committed; v[fieldCreatedAt] != nil {
+		if m.CreatedAt = timestamp(v[fieldCreatedAt]); m.CreatedAt.IsZero() {
 			return m, false
 		}
 	}
 	r := rowReader{layout: l}
-	if r.complete(&m, v[forHeaders]) != "" {
+	if r.complete(&m, v[fieldHeaders]) != "" {
 		return m, false
 	}
-	m.Payload = l.kept(v[forPayload], size)
+	m.Payload = l.kept(v[fieldPayload], size)
 	rows.rest = rows.rest[size:]
 	return m, true
 }

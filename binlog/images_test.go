@@ -244,6 +244,61 @@ func TestImagesOfOutbox(t *testing.T) {
 	}
 }
 
+// TestImagesOfLargeTransaction: rows that are read the second time, of which a savepoint
+// dropped some, are handed out as they are the first time.
+func TestImagesOfLargeTransaction(t *testing.T) {
+	read := func(a *assembler) *group {
+		t.Helper()
+		var last *group
+		p := newParser(flavorName(checkpoint.MySQL), shop(), false)
+		for i, raw := range append([][]byte{rawEvent(t, rawFormat)}, transaction(t, "outbox")...) {
+			err := p.parse(raw, func(ev *replication.BinlogEvent) error {
+				g, err := a.add(ev)
+				if g != nil {
+					last = g
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatalf("event %d: %v", i, err)
+			}
+		}
+		return last
+	}
+	whole, small := newTestAssembler(t), newTestAssembler(t)
+	want := read(whole).messages
+	small.limit = 100
+	g := read(small)
+	if g.plan == nil || g.messages != nil || g.rows != 2 {
+		t.Fatalf("%+v", g)
+	}
+	for _, dropped := range [][]span{nil, {{0, 1}}, {{1, 2}}} {
+		again, got := newTestAssembler(t), []binjet.Message(nil)
+		again.second = &plan{gtid: g.gtid, dropped: dropped, rows: 2 - len(dropped)}
+		again.part = func(m binjet.Message, fault *RowError, _ time.Time) error {
+			got = append(got, m)
+			if fault != nil {
+				t.Error(fault)
+			}
+			return nil
+		}
+		if g := read(again); !g.planned || len(got) != g.rows {
+			t.Errorf("%v: %+v, %d rows", dropped, g, len(got))
+		}
+		var left []string
+		for i, m := range want {
+			if !isDropped(dropped, i) {
+				left = append(left, messageText(m))
+			}
+		}
+		for i, m := range got {
+			if messageText(m) != left[i] {
+				t.Errorf("%v: row %d is %s, want %s", dropped, i, messageText(m), left[i])
+			}
+		}
+	}
+}
+
 // TestSlab: pieces do not overlap, and can't grow into each other.
 func TestSlab(t *testing.T) {
 	var s slab[int]

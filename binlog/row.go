@@ -94,7 +94,7 @@ func (r *rowReader) complete(m *binjet.Message, headers []byte) string {
 		}
 	}
 	if v := h[binjet.HeaderContentType]; len(v) == 1 {
-		m.ContentType = v[0]
+		m.ContentType = strings.Clone(v[0]) // it was a part of the whole column
 		if delete(h, binjet.HeaderContentType); alone && len(h) == 0 {
 			r.plain = plainHeaders{bytes.Clone(headers), m.ContentType}
 		}

@@ -47,8 +47,8 @@ var errAgain = constError("read the transaction again")
 // Stream yields every transaction after from, in commit order: whole ones, parts
 // of large ones, and before them the rows of a snapshot that from asks for. It
 // waits for yield, which may keep what it gets, and may take as long as it likes. Small
-// transactions share memory, so that one which is kept keeps up to 63 others, of 8 KiB at
-// most each: copy what is to be kept for long.
+// transactions share memory, so that one which is kept keeps some hundred others at most, of
+// 8 KiB at most each: copy what is to be kept for long.
 //
 // It returns when ctx ends (ctx.Err()), when yield fails (that error as it is),
 // with a *checkpoint.HaltError when going on would break a promise, or with
@@ -152,16 +152,20 @@ func (s *stream) follow(ctx context.Context) error {
 		if err := s.watch(ctx, from.at, raw); err != nil {
 			return err
 		}
-		return p.parse(raw, func(ev *replication.BinlogEvent) error {
-			g, err := a.add(ev)
-			s.held.Store(int64(a.bytes + s.xa.bytes + parts.bytes))
-			if err != nil || g == nil {
-				return err
-			}
-			return s.deliver(ctx, g, parts)
-		})
+		return p.parse(raw, func(ev *replication.BinlogEvent) error { return s.take(ctx, ev, a, parts) })
 	})
 	return s.fileError(ctx, from.at, s.dumpError(err))
+}
+
+// take yields the group that an event ends, if it does.
+func (s *stream) take(ctx context.Context, ev *replication.BinlogEvent, a *assembler, parts *partition) error {
+	g, err := a.add(ev)
+	s.held.Store(int64(a.bytes + s.xa.bytes + parts.bytes))
+	if err != nil || g == nil {
+		return err
+	}
+	defer func() { *g = group{} }() // or what may be large stays until the next one
+	return s.deliver(ctx, g, parts)
 }
 
 // open asks the server for its facts and checks the position against them.
@@ -247,7 +251,7 @@ func (s *stream) deliver(ctx context.Context, g *group, parts *partition) error 
 
 // transaction is the place of what is yielded for g.
 func (s *stream) transaction(g *group) *checkpoint.Transaction {
-	if g.bytes > maxShared || g.decided != "" { // whose rows were held for long
+	if g.bytes > maxShared || g.invalid != nil || g.decided != "" { // or has what was held for long
 		return new(checkpoint.Transaction)
 	}
 	return &s.cut.take(1, sharing)[0]
