@@ -47,62 +47,70 @@ func (q quantiles) String() string {
 
 func latency(ctx context.Context, w *world) error {
 	t := &table{Title: "Latency, from commit returned to handler called",
-		Head: []string{"p50 ÷ sync publish", "", "tx/s", "p50 / p99 / p99.9 / max ms", "commit → stamped", "stamped → handler", "broker's answer to binjet, mean ms", "one synchronous publish"},
-		Note: "The broker stamps an event before it is stored for good and delivered. Below zero is an event that was stamped before the commit's answer had come back. The synchronous publish is of the same messages at the same rate, by a process that does nothing else."}
+		Head: []string{"p50 ÷ sync publish", "", "tx/s", "p50 / p99 / p99.9 / max ms", "commit → stamped", "stamped → handler", "broker's answer to binjet, mean ms", "one synchronous publish", "the same, sent → handler"},
+		Note: "The broker stamps an event before it is stored for good and delivered. Below zero is an event that was stamped before the commit's answer had come back. The synchronous publish is of the same messages at the same rate, by a process that does nothing else; then once more, with the same handler, up to its call."}
 	var all []any
 	for _, replicas := range w.opts.replicas {
 		for _, rate := range w.opts.rates {
-			run, raw, err := w.latencyAt(ctx, replicas, rate)
+			run, raw, handled, err := w.latencyAt(ctx, replicas, rate)
 			if err != nil {
 				return fmt.Errorf("at %d tx/s with %d replicas: %w", rate, replicas, err)
 			}
-			all = append(all, run, raw)
-			w.say("R%d, %d tx/s: %s ms; sync publish %s ms", replicas, rate, run.Total, raw)
+			all = append(all, run, raw, handled)
+			w.say("R%d, %d tx/s: %s ms; sync publish %s ms, to a handler %s ms", replicas, rate, run.Total, raw, handled)
 			t.add(ratio(run.Total.P50.Seconds(), raw.P50.Seconds()), fmt.Sprintf("R%d", replicas), fmt.Sprintf("%.0f of %d", run.Achieved, rate),
-				run.Total, run.Store, run.Handle, fmt.Sprintf("%.2f", 1000*run.Commit), raw)
+				run.Total, run.Store, run.Handle, fmt.Sprintf("%.2f", 1000*run.Commit), raw, handled)
 		}
 	}
 	w.report.keep("latency", all, t)
 	return nil
 }
 
-func (w *world) latencyAt(ctx context.Context, replicas, rate int) (run timed, raw quantiles, err error) {
-	b, err := w.newDatabase(ctx, "latency")
-	if err != nil {
-		return run, raw, err
-	}
+// latencyAt measures binjet, then synchronous publishing on the same broker.
+func (w *world) latencyAt(ctx context.Context, replicas, rate int) (run timed, raw, handled quantiles, err error) {
 	nats, err := w.startBroker(ctx, replicas)
 	if err != nil {
-		return run, raw, err
+		return run, raw, handled, err
 	}
 	defer nats.close()
+	if run, err = w.timeBinjet(ctx, nats, rate); err != nil {
+		return run, raw, handled, err
+	}
+	run.Way, run.Replicas, run.Rate = wayBinjet, replicas, rate
+	if raw, err = w.timeSync(ctx, nats, rate); err != nil {
+		return run, raw, handled, err
+	}
+	handled, err = w.timeSyncHandled(ctx, nats, rate)
+	return run, raw, handled, err
+}
+
+func (w *world) timeBinjet(ctx context.Context, nats *broker, rate int) (run timed, err error) {
+	b, err := w.newDatabase(ctx, "latency")
+	if err != nil {
+		return run, err
+	}
 	if err := w.initStream(ctx, nats, b); err != nil {
-		return run, raw, err
+		return run, err
 	}
 	s, err := w.startStreamer(nats, b, b.before)
 	if err != nil {
-		return run, raw, err
+		return run, err
 	}
 	defer s.stop()
 	before, err := s.firstScrape(ctx)
 	if err != nil {
-		return run, raw, err
+		return run, err
 	}
 	if run, err = w.timeEvents(ctx, nats, b, rate, false, s.child); err != nil {
-		return run, raw, err
+		return run, err
 	}
 	after, err := s.scrape(ctx)
 	if err != nil {
-		return run, raw, err
+		return run, err
 	}
 	grown := func(name string) float64 { return after[name] - before[name] }
 	run.Commit = grown("binjet_commit_duration_seconds_sum") / grown("binjet_commit_duration_seconds_count")
-	run.Way, run.Replicas, run.Rate = wayBinjet, replicas, rate
-	s.stop()
-	if raw, err = w.timeSync(ctx, nats, rate); err != nil {
-		return run, raw, err
-	}
-	return run, raw, w.drop(ctx, b)
+	return run, w.drop(ctx, b)
 }
 
 // timeEvents lets one process write, another handle, and compares their notes.
@@ -224,21 +232,68 @@ func eachLine(file string, do func(line string) error) error {
 
 // timeSync measures one synchronous publish after the other, into a stream like ours.
 func (w *world) timeSync(ctx context.Context, nats *broker, rate int) (quantiles, error) {
-	cfg := jetstream.StreamConfig{Name: streamName, Subjects: []string{"outbox.>"}, Replicas: len(nats.nodes)}
-	if err := nats.clear(ctx); err != nil {
+	if err := w.plainStream(ctx, nats); err != nil {
 		return quantiles{}, err
 	}
-	if _, err := nats.js.CreateStream(ctx, cfg); err != nil {
-		return quantiles{}, err
-	}
-	rows := int(float64(rate) * min(w.opts.latencyFor, 4*time.Second).Seconds())
-	p, err := runRole[published](ctx, w, "publish", publishing{URL: nats.url, How: "sync", Rows: rows, Size: w.opts.sizes[0], PerTx: 1, Rate: rate})
+	p, err := runRole[published](ctx, w, "publish", w.syncPublishing(nats, rate, ""))
 	if err != nil {
 		return quantiles{}, err
 	}
-	took := make([]time.Duration, 0, rows)
-	for _, ns := range p.Took[rows/10:] {
+	took := make([]time.Duration, 0, len(p.Took))
+	for _, ns := range p.Took[len(p.Took)/10:] {
 		took = append(took, time.Duration(ns))
 	}
 	return quantilesOf(took), nil
+}
+
+// timeSyncHandled does so once more while somebody handles them, from sending to handler.
+func (w *world) timeSyncHandled(ctx context.Context, nats *broker, rate int) (quantiles, error) {
+	handled, sent := filepath.Join(w.dir, "handled"), filepath.Join(w.dir, "sent")
+	if err := w.plainStream(ctx, nats); err != nil {
+		return quantiles{}, err
+	}
+	rows := w.syncRows(rate)
+	h, err := w.startRole("handle", handling{URL: nats.url, Rows: rows, File: handled})
+	if err != nil {
+		return quantiles{}, err
+	}
+	defer h.kill()
+	if err := nats.waitForConsumer(ctx, h); err != nil {
+		return quantiles{}, err
+	}
+	if _, err := runRole[published](ctx, w, "publish", w.syncPublishing(nats, rate, sent)); err != nil {
+		return quantiles{}, err
+	}
+	if _, err := resultOf[struct{}](ctx, h); err != nil {
+		return quantiles{}, err
+	}
+	list, lost, err := compare(sent, handled, rows)
+	if err != nil {
+		return quantiles{}, err
+	}
+	if lost > 0 {
+		return quantiles{}, fmt.Errorf("of %d events %d were not handled", rows, lost)
+	}
+	took := make([]time.Duration, len(list))
+	for i, d := range list {
+		took[i] = d.total
+	}
+	return quantilesOf(took), nil
+}
+
+// plainStream makes the stream anew, without what binjet needs of one.
+func (w *world) plainStream(ctx context.Context, nats *broker) error {
+	if err := nats.clear(ctx); err != nil {
+		return err
+	}
+	_, err := nats.js.CreateStream(ctx, jetstream.StreamConfig{Name: streamName, Subjects: []string{"outbox.>"}, Replicas: len(nats.nodes)})
+	return err
+}
+
+func (w *world) syncRows(rate int) int {
+	return int(float64(rate) * min(w.opts.latencyFor, 4*time.Second).Seconds())
+}
+
+func (w *world) syncPublishing(nats *broker, rate int, file string) publishing {
+	return publishing{URL: nats.url, How: "sync", Rows: w.syncRows(rate), Size: w.opts.sizes[0], PerTx: 1, Rate: rate, File: file}
 }

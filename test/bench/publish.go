@@ -17,7 +17,8 @@ type publishing struct {
 	URL               string
 	How               string // async, batch, sync
 	Rows, Size, PerTx int
-	Rate              int // messages a second; 0 for as many as possible. sync only
+	Rate              int    // messages a second; 0 for as many as possible. sync only
+	File              string `json:",omitempty"` // for "event sent", in nanoseconds. sync only
 }
 
 // published is how long each synchronous publish took, in nanoseconds.
@@ -137,6 +138,7 @@ func batchAnswer(answers *nats.Subscription) error {
 // publishSync waits for each acknowledgement, and for the next one's time.
 func publishSync(nc *nats.Conn, p publishing, e *events) (published, error) {
 	var out published
+	var sent []int64
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return out, err
@@ -151,6 +153,10 @@ func publishSync(nc *nats.Conn, p publishing, e *events) (published, error) {
 			return out, err
 		}
 		out.Took = append(out.Took, time.Since(at).Nanoseconds())
+		sent = append(sent, at.UnixNano())
 	}
-	return out, nil
+	if p.File == "" {
+		return out, nil
+	}
+	return out, writeLines(p.File, len(sent), func(i int) string { return fmt.Sprint(i, sent[i]) })
 }
