@@ -1,8 +1,11 @@
 package testdb
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -23,18 +26,42 @@ func TestGivenBroker(t *testing.T) {
 			if b := NewBroker(t); b.URL() != srv.URL() {
 				t.Errorf("the broker is at %s", b.URL())
 			}
-			if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OUTBOX"}); err != nil {
-				t.Fatal(err)
-			}
+			create(t, js, "OUTBOX")
 		})
 	}
 	if err := (given{srv.URL()}).empty(t.Context(), js); err != nil {
 		t.Errorf("behind the tests: %v", err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "MINE"}); err != nil {
-		t.Fatal(err)
-	}
+	create(t, js, "MINE")
 	if err := (given{srv.URL()}).empty(t.Context(), js); err == nil || !strings.Contains(err.Error(), "MINE") {
 		t.Errorf("with a stream of another's: %v", err)
+	}
+}
+
+// storeFailed is the broker's error code.
+const storeFailed = 10049
+
+// create tries for a while, since nats-server removes what is left of an account's last stream
+// behind its answer, and a new one may run into that.
+func create(t *testing.T, js jetstream.JetStream, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name})
+		var refused *jetstream.APIError
+		if err == nil {
+			return
+		}
+		if !errors.As(err, &refused) || refused.ErrorCode != storeFailed {
+			t.Fatal(err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatal(err)
+		}
 	}
 }
