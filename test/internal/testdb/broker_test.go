@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/binjet/binjet/internal/natstest"
+	"github.com/binjet/binjet/internal/pause"
 )
 
 // TestGivenBroker: what a test made on it is gone when the test ends, and what was there
@@ -47,20 +48,13 @@ func create(t *testing.T, js jetstream.JetStream, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
 	for {
 		_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name})
 		var refused *jetstream.APIError
 		if err == nil {
 			return
 		}
-		if !errors.As(err, &refused) || refused.ErrorCode != storeFailed {
-			t.Fatal(err)
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
+		if !errors.As(err, &refused) || refused.ErrorCode != storeFailed || pause.For(ctx, 10*time.Millisecond) != nil {
 			t.Fatal(err)
 		}
 	}
