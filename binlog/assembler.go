@@ -9,6 +9,7 @@ import (
 
 	"github.com/binjet/binjet"
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/slab"
 )
 
 // group is a whole transaction, at the end of its group in the binlog.
@@ -72,7 +73,7 @@ type assembler struct {
 	dropped []span
 	fault   *groupFault
 	group   group // the last one
-	cut     slab[binjet.Message]
+	cut     slab.Slab[binjet.Message]
 }
 
 type groupState int
@@ -262,7 +263,7 @@ func (a *assembler) room(n int) []binjet.Message {
 	if a.bytes > maxShared {
 		return make([]binjet.Message, 0, n)
 	}
-	return a.cut.take(n, sharing)[:0]
+	return a.cut.Take(n, sharing)[:0]
 }
 
 func (g *group) hold(r *row) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet/internal/slab"
 )
 
 // decoder turns row images into messages. It maps columns by the names in the
@@ -12,7 +14,7 @@ import (
 type decoder struct {
 	mapping mapping
 	layouts map[uint64]*layout // by table ID
-	room    slab[byte]
+	room    slab.Slab[byte]
 }
 
 func newDecoder(m mapping) *decoder {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -295,32 +294,6 @@ func TestImagesOfLargeTransaction(t *testing.T) {
 			if messageText(m) != left[i] {
 				t.Errorf("%v: row %d is %s, want %s", dropped, i, messageText(m), left[i])
 			}
-		}
-	}
-}
-
-// TestSlab: pieces do not overlap, and can't grow into each other.
-func TestSlab(t *testing.T) {
-	var s slab[int]
-	var pieces [][]int
-	for i := range 200 {
-		p := s.take(i%12, 64)
-		for j := range p {
-			if p[j] != 0 {
-				t.Fatalf("piece %d holds %v", i, p)
-			}
-			p[j] = i
-		}
-		pieces = append(pieces, p)
-		_ = append(p, -1)
-	}
-	for i, p := range pieces {
-		want := make([]int, i%12)
-		for j := range want {
-			want[j] = i
-		}
-		if !slices.Equal(p, want) {
-			t.Errorf("piece %d holds %v", i, p)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/binjet/binjet/internal/slab"
 )
 
 // layout is where the mapped columns of one version of a table are: of its rows in
@@ -20,7 +22,7 @@ type layout struct {
 	names []string // of all columns
 	types []columnType
 	cells []cell // nil: go-mysql decodes the rows
-	room  *slab[byte]
+	room  *slab.Slab[byte]
 
 	id, topic, key, headers, payload, createdAt, tracing int // index; -1: none
 

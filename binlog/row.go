@@ -343,7 +343,7 @@ func (l *layout) kept(b []byte, row int) []byte {
 	case len(b) >= largeRows && len(b) <= maxKept && row <= len(b)*5/4:
 		return b[:len(b):len(b)]
 	}
-	own := l.room.take(len(b), payloadsAtOnce)
+	own := l.room.Take(len(b), payloadsAtOnce)
 	copy(own, b)
 	return own
 }

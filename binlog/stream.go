@@ -10,6 +10,7 @@ import (
 
 	"github.com/binjet/binjet/checkpoint"
 	"github.com/binjet/binjet/internal/pause"
+	"github.com/binjet/binjet/internal/slab"
 )
 
 // How long to wait before a lost connection is opened again.
@@ -35,7 +36,7 @@ type stream struct {
 	foreign  rarely              // warnings of statement-format writes to other tables
 	updates  rarely              // warnings of updates that are passed over
 	hashes   hashes              // of the transaction at hand
-	cut      slab[checkpoint.Transaction]
+	cut      slab.Slab[checkpoint.Transaction]
 }
 
 // yieldError is an error of the callee, to be returned as it is.
@@ -254,5 +255,5 @@ func (s *stream) transaction(g *group) *checkpoint.Transaction {
 	if g.bytes > maxShared || g.invalid != nil || g.decided != "" { // or has what was held for long
 		return new(checkpoint.Transaction)
 	}
-	return &s.cut.take(1, sharing)[0]
+	return &s.cut.Take(1, sharing)[0]
 }

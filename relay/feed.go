@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/binjet/binjet/checkpoint"
+	"github.com/binjet/binjet/internal/slab"
 )
 
 // idleBytes is what an XA transaction without events counts in the queue.
@@ -27,7 +28,7 @@ type feeder struct {
 	// rescan leaves out the rows that the stream holds, for a snapshot that mends a gap.
 	rescan *rescan
 
-	spare []*nats.Msg
+	spare slab.Slab[*nats.Msg]
 	sizes []int
 }
 
@@ -107,13 +108,8 @@ func (f *feeder) encodeAll(ctx context.Context, tx *checkpoint.Transaction) ([]*
 // room returns space for n messages, cut off from a larger piece, and for their sizes,
 // which is used again at the next call.
 func (f *feeder) room(n int) ([]*nats.Msg, []int) {
-	if len(f.spare) < n {
-		f.spare = make([]*nats.Msg, max(n, MaxBatchMessages))
-	}
-	msgs := f.spare[:n:n]
-	f.spare = f.spare[n:]
 	f.sizes = append(f.sizes[:0], make([]int, n)...)
-	return msgs, f.sizes
+	return f.spare.Take(n, MaxBatchMessages), f.sizes
 }
 
 // publishable drops the places of messages that are quarantined.
